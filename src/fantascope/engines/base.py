@@ -1,0 +1,108 @@
+"""What an engine is: one required method; a latent engine also offers its parts.
+
+Arrays are NumPy arrays on `graph`, torch tensors on `latent`; `core` treats both alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from fantascope.artifact import Output, Step
+from fantascope.receipt import Ran
+from fantascope.request import Request
+from fantascope.spec import Spec
+
+Array = Any
+"""A NumPy array or a torch tensor."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which engine, runtime, device and precision will run, each with the reason it was chosen."""
+
+    engine: str
+    device: str
+    precision: str
+    reasons: tuple[str, ...] = ()
+    runtime: str = ""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a text became: token states `(B, T, D)`, and for SDXL pooled states `(B, P)` and size ids `(B, 6 or 5)`."""
+
+    states: Array
+    pooled: Array | None = None
+    sizes: Array | None = None
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Loaded weights.
+
+    `supports` names the tasks that `render` can do. `render` yields `Step`s and one `Output` per picture;
+    closing the iterator cancels it. It never changes the request.
+    """
+
+    spec: Spec
+    choice: Choice
+    supports: frozenset[str]
+
+    def render(self, request: Request, inputs: Mapping[str, Any]) -> Iterator[Step | Output]: ...
+
+    def ran(self) -> Ran:
+        """Say what runs here: for the receipt."""
+        ...
+
+    def close(self) -> None:
+        """Free the weights."""
+        ...
+
+
+@runtime_checkable
+class LatentEngine(Engine, Protocol):
+    """An engine whose parts can be used one by one.
+
+    Latents are `(B, C, h, w)` float32, scaled to unit variance. Pictures are `(B, 3, H, W)` float32 in -1 … 1.
+    """
+
+    @property
+    def latent_channels(self) -> int: ...
+
+    @property
+    def latent_factor(self) -> int:
+        """Pixels of a decoded picture per latent cell, one side."""
+        ...
+
+    @property
+    def batch_limit(self) -> int:
+        """Pictures that go through the network together."""
+        ...
+
+    @property
+    def training_schedule(self) -> Any:
+        """The `core.schedules.Training` the weights were trained with."""
+        ...
+
+    def from_numpy(self, array: Any) -> Array:
+        """Move a NumPy array to where this engine computes."""
+        ...
+
+    def to_numpy(self, array: Array) -> Any: ...
+
+    def encode_text(self, texts: Sequence[str], request: Request) -> Conditions: ...
+
+    def encode_image(self, pictures: Array) -> Array: ...
+
+    def network(self, request: Request, conditions: Conditions) -> Any:
+        """Return the raw network `(x, t) -> eps | v | flow` for these conditions (see `core.denoise.Network`)."""
+        ...
+
+    def decode(self, latents: Array) -> Array: ...
+
+    def upscale(self, pictures: Array, factor: int) -> Array: ...
+
+    def adapted(self, adapters: Sequence[Spec]) -> AbstractContextManager[None]: ...

@@ -1,0 +1,117 @@
+"""Receipts and verdicts: what was really done, and what the rules said of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ID_BITS = 64
+"""Length of a receipt id: what the invisible mark carries."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Verdict(_Frozen):
+    """What one rule said of one text or picture. It allows or refuses; it never rewrites.
+
+    `score` is in 0–1 and refuses from `threshold` on; `words` are the words (or the region) meant;
+    `offer` is the nearest thing that is allowed.
+    """
+
+    allowed: bool
+    rule: str
+    score: float
+    threshold: float
+    reason: str
+    subject: str = ""
+    words: tuple[str, ...] = ()
+    offer: str | None = None
+    policy: str = ""
+
+
+class Weight(_Frozen):
+    """One file of weights that was really loaded and applied."""
+
+    part: str
+    path: str
+    sha256: str
+    licence: str
+    scale: float = 1.0
+
+
+class Ran(_Frozen):
+    """What ran: everything that the pixels depend on beside the request.
+
+    `exactness` is the class of replay that holds on this engine, device and precision:
+    `bit-exact` any batch size and thread count, `batch-exact` same batch shape and thread count,
+    `close` within a few steps of 255.
+    """
+
+    engine: str
+    runtime: str
+    device: str
+    precision: str
+    threads: int
+    exactness: Literal["bit-exact", "batch-exact", "close"]
+    weights: tuple[Weight, ...] = ()
+    versions: dict[str, str] = Field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+
+
+class Cost(_Frozen):
+    """Credits charged for this artifact, and how long it took."""
+
+    credits: float = 0.0
+    seconds: float = 0.0
+
+
+class Receipt(_Frozen):
+    """The record of one artifact.
+
+    `request` is resolved (no default open, no path in it) and for this artifact alone (`n` is 1, its own
+    seed), so it is a request that can be run again. `batch` says with how many others it was rendered.
+    """
+
+    id: str
+    request: dict[str, Any]
+    spec: dict[str, Any]
+    ran: Ran
+    pixels_sha256: str
+    parents: tuple[str, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    policy: str = ""
+    cost: Cost = Cost()
+    attribution: tuple[str, ...] = ()
+    batch: dict[str, int] = Field(default_factory=dict)
+    created: str = ""
+    fantascope: str = ""
+    private: bool = False
+
+    def dump(self) -> dict[str, Any]:
+        """Return the receipt as plain JSON data."""
+        return self.model_dump(mode="json")
+
+
+def canonical(data: Any) -> bytes:
+    """Return JSON with sorted keys and no spaces, UTF-8: the form that is hashed."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def receipt_id(receipt: Receipt) -> str:
+    """Return the id that a receipt must have: 16 hex digits of what its pixels follow from.
+
+    These are the request, the weights, and engine, runtime, device and precision. Time, cost and versions are
+    left out on purpose: the mark carries this id, and the same request must give the same pixels, mark included.
+    """
+    ran = receipt.ran
+    facts = {
+        "request": receipt.request,
+        "weights": [(w.part, w.sha256, w.scale) for w in ran.weights],
+        "ran": (ran.engine, ran.runtime, ran.device, ran.precision),
+    }
+    return hashlib.sha256(canonical(facts)).hexdigest()[: ID_BITS // 4]

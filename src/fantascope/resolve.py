@@ -1,0 +1,136 @@
+"""Resolve: one pure step that fills every open field of a request. The request is sent on unmodified after it."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fantascope.errors import InvalidValue, UnknownName
+from fantascope.request import MAX_SEED, Request
+from fantascope.settings import Settings
+from fantascope.spec import Spec, find_spec
+
+if TYPE_CHECKING:
+    from fantascope.engines.base import Choice
+
+
+@dataclass(frozen=True)
+class Job:
+    """A resolved request, the Spec it runs on and the engine chosen for it."""
+
+    request: Any
+    spec: Spec
+    choice: Choice
+
+
+def resolve(request: Request, specs: dict[str, Spec], settings: Settings) -> Job:
+    """Fill defaults from the Spec, check size and names, draw the seed, choose the engine.
+
+    Raises:
+        UnknownName: no such model, sampler or schedule; the nearest are offered.
+        InvalidValue: a size, seed or option that this model cannot do; the message says what it can.
+    """
+    from fantascope.engines.load import choose
+
+    fields = request.model_dump()
+    spec = _spec(fields["model"] if fields["model"] is not None else settings.model, specs)
+    fields["model"] = spec.name
+    for name, value in spec.defaults.model_dump().items():
+        if name in fields and fields[name] is None and name not in ("width", "height", "upscale"):
+            fields[name] = value
+    _names(fields, spec)
+    _size(fields, spec)
+    _seed(fields)
+    _limits(fields, spec)
+    choice = choose(spec, fields, settings)
+    fields |= {"engine": choice.engine, "precision": choice.precision, "device": choice.device}
+    return Job(type(request)(**fields), spec, choice)
+
+
+def _spec(name: str, specs: dict[str, Spec]) -> Spec:
+    if name.split(":", 1)[0] in ("dir", "file", "hub"):
+        from fantascope.engines.weights import inspect
+
+        return inspect(name)
+    return find_spec(name, specs)
+
+
+def _names(fields: dict[str, Any], spec: Spec) -> None:
+    """Check sampler and schedule against what the family can run."""
+    if spec.family in ("pipeline", "echo"):
+        samplers, schedules = {spec.defaults.sampler}, {spec.defaults.schedule}
+    else:
+        from fantascope.core.samplers import SAMPLERS
+        from fantascope.core.schedules import SCHEDULES
+
+        samplers, schedules = set(SAMPLERS), set(SCHEDULES)
+    for kind, known in (("sampler", samplers), ("schedule", schedules)):
+        if fields[kind] not in known:
+            raise UnknownName(kind, fields[kind], known, param=kind)
+
+
+def _size(fields: dict[str, Any], spec: Spec) -> None:
+    """Fill and check the size of the file and the factor of the upscaler.
+
+    Without a factor, the upscaler works when both sides are within its reach, so that a small size means
+    the model's native picture.
+    """
+    if fields["width"] is None and fields["height"] is None:
+        factor = fields["upscale"] if fields["upscale"] is not None else spec.defaults.upscale
+        native = spec.defaults.width // spec.defaults.upscale, spec.defaults.height // spec.defaults.upscale
+        fields |= {"width": native[0] * factor, "height": native[1] * factor}
+    width = fields["width"] if fields["width"] is not None else fields["height"]
+    height = fields["height"] if fields["height"] is not None else fields["width"]
+    factor = fields["upscale"]
+    if factor is None:
+        factor = spec.upscaler if spec.upscaler and min(width, height) > spec.sizes.max else 1
+        if (
+            spec.upscaler
+            and factor == 1
+            and not _fits(width, height, 1, spec)
+            and _fits(width, height, spec.upscaler, spec)
+        ):
+            factor = spec.upscaler
+    if factor not in (1, spec.upscaler):
+        allowed = "1" if spec.upscaler is None else f"1 or {spec.upscaler}"
+        raise InvalidValue(f"{spec.name} cannot upscale by {factor}; allowed: {allowed}.", param="upscale")
+    if not _fits(width, height, factor, spec):
+        raise InvalidValue(_no_size(width, height, factor, spec), param="size")
+    fields |= {"width": width, "height": height, "upscale": factor}
+
+
+def _fits(width: int, height: int, factor: int, spec: Spec) -> bool:
+    sizes = spec.sizes
+    step = sizes.multiple * factor
+    return all(side % step == 0 and sizes.min * factor <= side <= sizes.max * factor for side in (width, height))
+
+
+def _no_size(width: int, height: int, factor: int, spec: Spec) -> str:
+    """Say which sizes the model can paint and which is nearest."""
+    sizes = spec.sizes
+    step, low, high = sizes.multiple * factor, sizes.min * factor, sizes.max * factor
+    near = [min(high, max(low, round(side / step) * step)) for side in (width, height)]
+    also = f" (or {sizes.min} to {sizes.max} in steps of {sizes.multiple} without its upscaler)" if factor > 1 else ""
+    return (
+        f"{spec.name} cannot paint {width}x{height}: each side must be {low} to {high} in steps of {step}{also}. "
+        f"Nearest: {near[0]}x{near[1]}."
+    )
+
+
+def _seed(fields: dict[str, Any]) -> None:
+    last = MAX_SEED - fields["n"] + 1
+    if fields["seed"] is None:
+        fields["seed"] = secrets.randbelow(last + 1)
+    elif fields["seed"] > last:
+        raise InvalidValue(
+            f"Seed {fields['seed']} with {fields['n']} pictures passes {MAX_SEED}; the highest is {last}.", param="seed"
+        )
+
+
+def _limits(fields: dict[str, Any], spec: Spec) -> None:
+    """Refuse what the model would have to ignore: nothing that was asked for is dropped in silence."""
+    if not spec.negative and fields["negative_prompt"]:
+        raise InvalidValue(f"{spec.name} takes no negative prompt.", param="negative_prompt")
+    if not spec.guided and fields["guidance"] not in (0, 1):
+        raise InvalidValue(f"{spec.name} is distilled: it takes no guidance.", param="guidance")

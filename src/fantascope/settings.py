@@ -1,0 +1,113 @@
+"""Settings: the only module that reads the environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fantascope.errors import InvalidValue
+
+APP = "fantascope"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are and how many threads may work.
+
+    Attributes:
+        home: Everything the studio keeps lives under it (`FANTASCOPE_HOME`).
+        model: Name of the Spec used when a request names none (`FANTASCOPE_MODEL`).
+        threads: Threads of the numeric runtimes; 0 lets them choose (`FANTASCOPE_THREADS`).
+        user: Whose ledger is charged (`FANTASCOPE_USER`).
+        plan: Plan of that user when the ledger first meets them (`FANTASCOPE_PLAN`).
+        offline: Never ask a model hub (`FANTASCOPE_OFFLINE` or `HF_HUB_OFFLINE`).
+        runtime: `openvino` or `onnxruntime` for the graph engine, empty lets it choose (`FANTASCOPE_RUNTIME`).
+        plugins: Load entry points of other packages (`FANTASCOPE_PLUGINS`, on unless 0).
+    """
+
+    home: Path = field(default_factory=lambda: default_home())
+    model: str = "embedded"
+    threads: int = 0
+    user: str = "local"
+    plan: str = "local"
+    offline: bool = False
+    runtime: str = ""
+    plugins: bool = True
+
+    @classmethod
+    def from_env(cls) -> Settings:
+        """Read the environment.
+
+        Raises:
+            InvalidValue: a variable holds what it may not; `param` names it.
+        """
+        env = os.environ
+        home = env.get("FANTASCOPE_HOME")
+        return cls(
+            home=Path(home).expanduser().absolute() if home else default_home(),
+            model=env.get("FANTASCOPE_MODEL", "embedded"),
+            threads=_integer("FANTASCOPE_THREADS", 0),
+            user=env.get("FANTASCOPE_USER", "local"),
+            plan=env.get("FANTASCOPE_PLAN", "local"),
+            offline=_flag("FANTASCOPE_OFFLINE") or _flag("HF_HUB_OFFLINE"),
+            runtime=_choice("FANTASCOPE_RUNTIME", ("", "openvino", "onnxruntime")),
+            plugins=env.get("FANTASCOPE_PLUGINS", "1") != "0",
+        )
+
+    @property
+    def gallery(self) -> Path:
+        """Folder of the gallery: `gallery.db` and the content-addressed files."""
+        return self.home / "gallery"
+
+    @property
+    def models(self) -> Path:
+        """Folder of the Specs that the user added."""
+        return self.home / "models"
+
+    @property
+    def keys(self) -> Path:
+        """Folder of the signing key and certificates, mode 0700."""
+        return self.home / "keys"
+
+    @property
+    def cache(self) -> Path:
+        """Folder of what can be made again: compiled graphs."""
+        return self.home / "cache"
+
+
+def default_home() -> Path:
+    """Return the platform's data folder for this program (XDG, macOS, Windows)."""
+    import sys
+
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA")
+        return (Path(base) if base else Path.home() / "AppData" / "Local") / APP
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / APP
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / APP
+
+
+def _integer(name: str, default: int) -> int:
+    value = os.environ.get(name)
+    if value is None or value == "":
+        return default
+    try:
+        number = int(value)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise InvalidValue(f"{name} must be a whole number from 0 on, not {value!r}.", param=name)
+    return number
+
+
+def _flag(name: str) -> bool:
+    return os.environ.get(name, "").strip().lower() in ("1", "true", "yes", "on")
+
+
+def _choice(name: str, allowed: tuple[str, ...]) -> str:
+    value = os.environ.get(name, "")
+    if value not in allowed:
+        raise InvalidValue(f"{name} must be one of {', '.join(allowed[1:])}, not {value!r}.", param=name)
+    return value

@@ -1,0 +1,291 @@
+"""Specs: where a model is, what it is, what it may be used for. Defaults of a request live here only."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fantascope.errors import InvalidValue, LicenceMissing, UnknownName
+
+Family = Literal["embedded", "sd1", "sd2", "sdxl", "pipeline", "echo"]
+"""`embedded`, `sd1`, `sd2` and `sdxl` are latent diffusion models that our own loop drives; `pipeline` is
+any other diffusers text-to-image pipeline; `echo` is the fake that ships for tests of surfaces."""
+
+ENGINES_OF: dict[str, tuple[str, ...]] = {
+    "embedded": ("graph", "latent", "pipeline"),
+    "sd1": ("latent", "pipeline"),
+    "sd2": ("latent", "pipeline"),
+    "sdxl": ("latent", "pipeline"),
+    "pipeline": ("pipeline",),
+    "echo": ("echo",),
+}
+"""Which engines can run a family, in order of preference."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Licence(_Frozen):
+    """What a set of weights may be used for.
+
+    `spdx` is an SPDX id, or `LicenseRef-…` for one that SPDX does not list. `commercial` is None where
+    the licence sets conditions that need reading.
+    """
+
+    spdx: str
+    name: str | None = None
+    url: str | None = None
+    text_sha256: str | None = None
+    commercial: bool | None = None
+    attribution: str | None = None
+    conditions: str | None = None
+
+
+class Sizes(_Frozen):
+    """Limits of one side of a picture in pixels, before the upscaler; `multiple` is the step."""
+
+    native: int
+    min: int
+    max: int
+    multiple: int
+
+
+class Defaults(_Frozen):
+    """What fills the fields of a request that were not given."""
+
+    n: int = 1
+    width: int
+    height: int
+    upscale: int = 1
+    steps: int
+    guidance: float
+    guidance_rescale: float = 0.0
+    sampler: str
+    schedule: str = "default"
+    clip_skip: int = 0
+    format: str = "png"
+    quality: int = 95
+
+
+class Spec(_Frozen):
+    """One model, frozen.
+
+    `source` is `embedded:NAME`, `hub:owner/name[@revision]`, `dir:PATH` or `file:PATH.safetensors`.
+    `weights` maps a path inside the source to the sha256 it must have; what is empty is hashed at load
+    time and recorded in the receipt all the same.
+    """
+
+    name: str
+    title: str
+    source: str
+    family: Family
+    licence: Licence
+    sizes: Sizes
+    defaults: Defaults
+    pipeline: str | None = None
+    tasks: tuple[str, ...] = ("imagine",)
+    refiner: str | None = None
+    refiner_start: float = 0.8
+    upscaler: int | None = None
+    guided: bool = True
+    negative: bool = True
+    max_tokens: int | None = None
+    weights: dict[str, str] = Field(default_factory=dict)
+    training_ledger: str | None = None
+    attribution: str | None = None
+    notes: str | None = None
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
+
+    @property
+    def kind(self) -> str:
+        """The part of `source` before the colon."""
+        return self.source.split(":", 1)[0]
+
+    @property
+    def place(self) -> str:
+        """The part of `source` after the colon."""
+        return self.source.split(":", 1)[1]
+
+
+def _licence(spdx: str, commercial: bool | None, url: str | None = None, **more: Any) -> Licence:
+    return Licence(spdx=spdx, commercial=commercial, url=url, **more)
+
+
+def _latent(family: Family, native: int, guidance: float, **more: Any) -> dict[str, Any]:
+    """Rows of the Stable Diffusion families: f8 autoencoder, sides in steps of 8 (64 keeps every UNet level whole)."""
+    defaults = {"width": native, "height": native, "steps": 30, "guidance": guidance, "sampler": "dpmpp_2m"}
+    return {
+        "family": family,
+        "sizes": Sizes(native=native, min=64, max=2048, multiple=8),
+        "defaults": Defaults(**(defaults | more.pop("defaults", {}))),
+        "max_tokens": 77,
+        **more,
+    }
+
+
+def _pipeline(name: str, native: int, steps: int, guidance: float, multiple: int = 16, **more: Any) -> dict[str, Any]:
+    return {
+        "family": "pipeline",
+        "pipeline": name,
+        "sizes": Sizes(native=native, min=256, max=2048, multiple=multiple),
+        "defaults": Defaults(width=native, height=native, steps=steps, guidance=guidance, sampler="pipeline"),
+        **more,
+    }
+
+
+_OPENRAIL = "CreativeML Open RAIL-M: commercial use allowed, with use restrictions that pass on to users"
+_STABILITY = "Stability AI Community License: free below 1 M USD of yearly revenue, registration above"
+
+_ROWS: list[dict[str, Any]] = [
+    {
+        "name": "sd15",
+        "title": "Stable Diffusion 1.5",
+        "source": "hub:stable-diffusion-v1-5/stable-diffusion-v1-5",
+        "licence": _licence("LicenseRef-CreativeML-Open-RAIL-M", True, conditions=_OPENRAIL),
+        **_latent("sd1", 512, 7.5),
+    },
+    {
+        "name": "sd21",
+        "title": "Stable Diffusion 2.1",
+        "source": "hub:stabilityai/stable-diffusion-2-1",
+        "licence": _licence("LicenseRef-CreativeML-Open-RAIL-Plus-Plus-M", True, conditions=_OPENRAIL),
+        **_latent("sd2", 768, 7.5),
+    },
+    {
+        "name": "sdxl",
+        "title": "Stable Diffusion XL 1.0 (base and refiner)",
+        "source": "hub:stabilityai/stable-diffusion-xl-base-1.0",
+        "licence": _licence("LicenseRef-CreativeML-Open-RAIL-Plus-Plus-M", True, conditions=_OPENRAIL),
+        **_latent("sdxl", 1024, 5.0, refiner="hub:stabilityai/stable-diffusion-xl-refiner-1.0"),
+    },
+    {
+        "name": "sd35-medium",
+        "title": "Stable Diffusion 3.5 Medium",
+        "source": "hub:stabilityai/stable-diffusion-3.5-medium",
+        "licence": _licence("LicenseRef-Stability-Community", None, conditions=_STABILITY),
+        **_pipeline("StableDiffusion3Pipeline", 1024, 40, 4.5),
+    },
+    {
+        "name": "flux-schnell",
+        "title": "FLUX.1 schnell",
+        "source": "hub:black-forest-labs/FLUX.1-schnell",
+        "licence": _licence("Apache-2.0", True),
+        **_pipeline("FluxPipeline", 1024, 4, 0.0, guided=False, negative=False),
+    },
+    {
+        "name": "flux-dev",
+        "title": "FLUX.1 dev",
+        "source": "hub:black-forest-labs/FLUX.1-dev",
+        "licence": _licence("LicenseRef-FLUX-1-dev-Non-Commercial", False),
+        **_pipeline("FluxPipeline", 1024, 28, 3.5, negative=False),
+    },
+    {
+        "name": "qwen-image",
+        "title": "Qwen-Image",
+        "source": "hub:Qwen/Qwen-Image",
+        "licence": _licence("Apache-2.0", True),
+        **_pipeline("QwenImagePipeline", 1328, 50, 4.0),
+    },
+    {
+        "name": "z-image-turbo",
+        "title": "Z-Image Turbo",
+        "source": "hub:Tongyi-MAI/Z-Image-Turbo",
+        "licence": _licence("Apache-2.0", True),
+        **_pipeline("ZImagePipeline", 1024, 9, 0.0, guided=False),
+    },
+    {
+        "name": "sana",
+        "title": "Sana 1.6B",
+        "source": "hub:Efficient-Large-Model/Sana_1600M_1024px_diffusers",
+        "licence": _licence("LicenseRef-NSCL-2-Custom", None, conditions="read the model's own licence file"),
+        **_pipeline("SanaPipeline", 1024, 20, 4.5, multiple=32),
+    },
+    {
+        "name": "echo",
+        "title": "Echo, the fake engine: paints the request's own hash, for tests of surfaces",
+        "source": "embedded:echo",
+        "family": "echo",
+        "licence": _licence("Apache-2.0", True),
+        "sizes": Sizes(native=64, min=8, max=2048, multiple=8),
+        "defaults": Defaults(width=256, height=256, steps=4, guidance=1.0, sampler="echo"),
+    },
+]
+
+EMBEDDED = Path(__file__).parent / "weights" / "embedded"
+"""Folder of the embedded checkpoint: diffusers layout, `fantascope.json` (its Spec) and exported graphs."""
+
+
+def read_spec(path: Path) -> Spec:
+    """Read one Spec from a JSON file.
+
+    Raises:
+        LicenceMissing: the file states no licence.
+        InvalidValue: the file is not a Spec.
+    """
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        if isinstance(data, dict) and not (data.get("licence") or {}).get("spdx"):
+            raise LicenceMissing(
+                f"{path} states no licence, and a model without one is not loaded.",
+                param="licence",
+                hint="fantascope models add SOURCE --licence SPDX-ID",
+            )
+        return Spec.model_validate(data)
+    except (OSError, ValueError, ValidationError) as error:
+        raise InvalidValue(f"{path} is not a model record: {error}") from error
+
+
+def _builtin() -> dict[str, Spec]:
+    specs = {row["name"]: Spec(**row) for row in _ROWS}
+    return {"embedded": read_spec(EMBEDDED / "fantascope.json"), **specs}
+
+
+SPECS: dict[str, Spec] = _builtin()
+"""The catalogue that ships. What a user adds lives as one JSON file each under `FANTASCOPE_HOME/models`."""
+
+
+def catalogue(folder: Path | None = None) -> dict[str, Spec]:
+    """Return the shipped Specs and the user's own from `folder`.
+
+    Raises:
+        InvalidValue: a user's Spec has the name of a shipped one, or cannot be read.
+    """
+    specs = dict(SPECS)
+    if folder is not None and folder.is_dir():
+        for path in sorted(folder.glob("*.json")):
+            spec = read_spec(path)
+            if spec.name in specs:
+                raise InvalidValue(f"{path} takes the name {spec.name!r}, which another model has.", param="model")
+            specs[spec.name] = spec
+    return specs
+
+
+def find_spec(name: str, specs: dict[str, Spec]) -> Spec:
+    """Return the Spec of this name.
+
+    Raises:
+        UnknownName: no such model; the nearest names are offered.
+    """
+    if name not in specs:
+        raise UnknownName("model", name, specs, hint="fantascope models list")
+    return specs[name]
+
+
+def valid_name(name: str) -> str:
+    """Return `name` if it can name a model or adapter: lower case letters, digits, `-`, `_`, `.`.
+
+    Raises:
+        InvalidValue: it cannot.
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name):
+        raise InvalidValue(
+            f"{name!r} cannot name a model: use lower case letters, digits, '-', '_' and '.', at most 64.", param="name"
+        )
+    return name

@@ -1,0 +1,364 @@
+"""The one path: a request becomes sealed, kept artifacts.
+
+1 resolve   defaults from the Spec, size checked, seed drawn
+2 judge     every text, the Spec's licence, the cost quoted
+3 hold      the ledger reserves the quote
+4 perform   TASKS[request.task](request, engine, open) -> Step* Output*
+5 judge     what came out
+6 seal      invisible mark -> container metadata -> signed manifest; receipt closed
+7 keep      gallery.put(artifact, receipt) and charge for it; yield it
+8 finally   return the engine, refund what was held and not kept
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fantascope.artifact import MEDIA_TYPES, Artifact, Output, Step
+from fantascope.errors import FantascopeError, InvalidValue, NotFound, PolicyRefused, ReplayDiffers
+from fantascope.receipt import Cost, Receipt, Verdict, receipt_id
+from fantascope.request import Imagine, Request, parse_request
+from fantascope.resolve import Job, resolve
+from fantascope.settings import Settings
+from fantascope.spec import Spec, catalogue
+
+if TYPE_CHECKING:
+    from fantascope.engines.base import Engine
+    from fantascope.engines.load import Engines
+    from fantascope.gallery import Gallery
+    from fantascope.policy import Policy
+
+log = logging.getLogger(__name__)
+
+PictureJudge = Callable[[Any], Verdict]
+"""Looks at pixels `(H, W, 3)` uint8 and says whether they may be kept."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What `Studio.again` found: the artifact, and whether its pixels are those of the record."""
+
+    artifact: Artifact
+    recorded: Receipt
+
+
+class Studio:
+    """Wires Specs, engines, policy, provenance and gallery, and owns the only path through them.
+
+    Args:
+        settings: Where things are; read from the environment when not given.
+        judges: Callables that judge finished pictures, in order.
+
+    Example:
+        >>> from fantascope import Imagine, Studio
+        >>> for event in Studio().run(Imagine(prompt="a pink elephant")):
+        ...     print(event)
+    """
+
+    def __init__(self, settings: Settings | None = None, *, judges: Sequence[PictureJudge] = ()) -> None:
+        self.settings = settings if settings is not None else Settings.from_env()
+        self.judges = tuple(judges)
+
+    @property
+    def specs(self) -> dict[str, Spec]:
+        """The models of the catalogue, the user's own included."""
+        return catalogue(self.settings.models)
+
+    @cached_property
+    def gallery(self) -> Gallery:
+        """The gallery, opened (and migrated) when first used."""
+        from fantascope.gallery import Gallery
+
+        return Gallery.open(self.settings.gallery, plan=self.settings.plan)
+
+    @cached_property
+    def engines(self) -> Engines:
+        """The cache of loaded weights."""
+        from fantascope.engines.load import Engines
+
+        return Engines(self.settings)
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The rules in force."""
+        from fantascope.policy import Policy
+
+        return Policy.load()
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        """Return sentence embeddings `(N, 384)` float32 of unit length, by the embedded text encoder."""
+        from fantascope.engines.words import shared_words
+
+        return shared_words(self.settings).embed(texts)
+
+    def run(self, request: Request) -> Iterator[Step | Artifact]:
+        """Yield a `Step` for progress and an `Artifact` for every picture kept. Closing it cancels.
+
+        Raises:
+            RequestError: the request is wrong; nothing was changed.
+            PolicyRefused: a rule refused it; nothing was charged.
+            CreditError: the ledger cannot hold the quote.
+            ModelError: the weights are missing, unsafe or broken.
+        """
+        started = time.perf_counter()
+        job = resolve(request, self.specs, self.settings)
+        verdicts = self.judge(job.request, job.spec)
+        quote = self._quote(job)
+        what = f"{job.request.task} x{getattr(job.request, 'n', 1)} {job.spec.name}"
+        hold = self.gallery.hold(self.settings.user, quote, what)
+        kept = 0
+        try:
+            with self.engines.lease(job.spec, job.choice) as engine:
+                for event in self._perform(job, engine):
+                    if isinstance(event, Step):
+                        yield event
+                        continue
+                    share = self._share(quote, getattr(job.request, "n", 1), kept)
+                    artifact = self._finish(job, engine, event, verdicts, share, time.perf_counter() - started)
+                    artifact = self.gallery.put(artifact, hold=hold, credits=share)
+                    kept += 1
+                    yield artifact
+                    started = time.perf_counter()
+        finally:
+            self.gallery.release(hold)
+
+    def judge(self, request: Request, spec: Spec) -> tuple[Verdict, ...]:
+        """Judge every text of a resolved request and the Spec's licence.
+
+        Raises:
+            PolicyRefused: the first verdict that refuses.
+        """
+        verdicts = [self.policy.check_licence(spec), *self.policy.judge_request(request, embed=self.embed)]
+        return _allowed(verdicts)
+
+    def again(self, source: str | Path) -> Iterator[Step | Replay]:
+        """Run the record of a file, or of an id in the gallery, once more.
+
+        Yields `Step`s and one `Replay` whose pixels equal the recorded ones.
+
+        Raises:
+            NotFound: neither the file nor the gallery holds a record that can be run.
+            ReplayDiffers: names the first thing that differs.
+        """
+        recorded = self.record(source)
+        if not recorded.request:
+            raise NotFound(
+                f"{source} is private: its record holds no prompt or settings, and this gallery does not know it.",
+                hint="Run `fantascope again` where the picture was made.",
+            )
+        if recorded.request.get("task") == "sheet":
+            raise NotFound(
+                f"{source} is a contact sheet.",
+                hint="Make its pictures again instead: " + " ".join(p[7:19] for p in recorded.parents),
+            )
+        for event in self.run(_replayable(recorded)):
+            if isinstance(event, Step):
+                yield event
+            elif event.receipt is not None and event.receipt.request["seed"] == recorded.request["seed"]:
+                _compare(recorded, event.receipt)
+                yield Replay(event, recorded)
+
+    def record(self, source: str | Path) -> Receipt:
+        """Return the receipt of a file (its own record, or the gallery's by its mark) or of a gallery id.
+
+        Raises:
+            NotFound: there is none.
+        """
+        path = Path(source)
+        if path.is_file():
+            from fantascope.provenance.verify import receipt_of
+
+            receipt = receipt_of(path)
+            if receipt is not None and receipt.request:
+                return receipt
+            return self._remembered(path, receipt)
+        artifact = self.gallery.get(str(source))
+        if artifact.receipt is None:
+            raise NotFound(f"{source} was given as input: it has no record.")
+        return artifact.receipt
+
+    def sheet(self, artifacts: Sequence[Artifact]) -> Artifact:
+        """Seal and keep a contact sheet of pictures; their ids are its parents. It costs nothing.
+
+        Raises:
+            InvalidValue: there is no picture to show, or one of them has no record.
+        """
+        import numpy as np
+
+        from fantascope.tasks.sheet import contact_sheet
+
+        receipts = [artifact.receipt for artifact in artifacts]
+        first = receipts[0] if receipts else None
+        if first is None or None in receipts:
+            raise InvalidValue("A contact sheet needs pictures that were made here.", param="artifacts")
+        facts = {
+            "task": "sheet",
+            "pictures": [artifact.id for artifact in artifacts],
+            "private": any(r.private for r in receipts if r is not None),
+        }
+        pixels = contact_sheet([np.asarray(artifact.image()) for artifact in artifacts])
+        draft = first.model_copy(
+            update={
+                "request": facts,
+                "parents": tuple(facts["pictures"]),
+                "cost": Cost(),
+                "batch": {},
+                "private": facts["private"],
+            }
+        )
+        return self.gallery.put(self._seal(pixels, draft, "png", 95))
+
+    def _remembered(self, path: Path, receipt: Receipt | None) -> Receipt:
+        """Find the gallery's own record of a file that carries only a receipt id."""
+        from fantascope.provenance.verify import receipt_id_of
+
+        name = receipt.id if receipt is not None else receipt_id_of(path)
+        for entry in self.gallery.by_receipt(name) if name else []:
+            return self.gallery.receipt(entry.id)
+        raise NotFound(f"{path} carries no record that can be run again.", hint=f"fantascope verify {path}")
+
+    def _perform(self, job: Job, engine: Engine) -> Iterator[Step | Output]:
+        from fantascope.tasks import TASKS
+
+        events = TASKS[job.request.task](job.request, engine, self.gallery.get)
+        with closing(events):  # type: ignore[type-var]
+            yield from events
+
+    def _quote(self, job: Job) -> float:
+        from fantascope.policy.cost import quote
+
+        return float(quote(job.request, job.spec))
+
+    @staticmethod
+    def _share(quote: float, n: int, kept: int) -> float:
+        """Split a quote over n artifacts in thousandths, so that the shares sum to it exactly."""
+        total = round(quote * 1000)
+        return (total * (kept + 1) // n - total * kept // n) / 1000
+
+    def _finish(
+        self,
+        job: Job,
+        engine: Engine,
+        output: Output,
+        verdicts: Sequence[Verdict],
+        credits: float,
+        seconds: float,
+    ) -> Artifact:
+        """Judge one output, write down what was done and seal it."""
+        looked = _allowed(self.policy.check_pictures(output.pixels, self.judges))
+        request = job.request.replace(n=1, seed=output.seed, preview=False)
+        ran = engine.ran()
+        draft = Receipt(
+            id="",
+            request=request.model_dump(mode="json"),
+            spec=job.spec.model_dump(mode="json"),
+            ran=ran.model_copy(update={"reasons": job.choice.reasons}),
+            pixels_sha256="",
+            verdicts=(*verdicts, *looked),
+            policy=self.policy.hash,
+            cost=Cost(credits=credits, seconds=round(seconds, 3)),
+            attribution=tuple(filter(None, (job.spec.attribution, job.spec.licence.attribution))),
+            batch={"n": output.batch, "index": output.index, "seed": output.seed - output.index},
+            private=request.private,
+        )
+        return self._seal(output.pixels, draft, request.format, request.quality)
+
+    def _seal(self, pixels: Any, draft: Receipt, format: str, quality: int) -> Artifact:
+        """Close a receipt: id, mark, hash of the marked pixels, time; then describe and sign the file."""
+        from fantascope import __version__
+        from fantascope.provenance import mark_pixels, pixels_hash, seal
+
+        name = receipt_id(draft)
+        marked = mark_pixels(pixels, name)
+        receipt = draft.model_copy(
+            update={
+                "id": name,
+                "pixels_sha256": pixels_hash(marked),
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "fantascope": __version__,
+            }
+        )
+        data = seal(marked, receipt, keys=self.settings.keys, format=format, quality=quality)
+        return Artifact(data=data, media_type=MEDIA_TYPES[format], receipt=receipt)
+
+    def close(self) -> None:
+        """Free the engines and close the gallery."""
+        for name in ("engines", "gallery"):
+            part = self.__dict__.pop(name, None)
+            if part is not None:
+                part.close()
+
+    def __enter__(self) -> Studio:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def imagine(prompt: str, **fields: Any) -> Artifact:
+    """Paint one picture and return it: in a notebook the last line of a cell shows it.
+
+    Args:
+        prompt: What the picture should show.
+        fields: Any field of `Imagine` but `n`.
+
+    Example:
+        >>> from fantascope import imagine
+        >>> imagine("a pink elephant on a blue background", seed=7)
+    """
+    with Studio() as studio:
+        for event in studio.run(Imagine(prompt=prompt, **(fields | {"n": 1}))):
+            if isinstance(event, Artifact):
+                return event
+    raise FantascopeError("The engine gave no picture.")
+
+
+def _allowed(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """Return the verdicts, or raise the first one that refuses."""
+    for verdict in verdicts:
+        if not verdict.allowed:
+            raise PolicyRefused(verdict, param=verdict.subject or None)
+    return tuple(verdicts)
+
+
+def _replayable(recorded: Receipt) -> Request:
+    """Return the request that makes the recorded picture, in its batch where the exactness class needs it."""
+    pinned = {"engine": recorded.ran.engine, "precision": recorded.ran.precision, "device": recorded.ran.device}
+    request: Request = parse_request(dict(recorded.request)).replace(**pinned)
+    if recorded.ran.exactness == "bit-exact" or recorded.batch.get("n", 1) == 1:
+        return request
+    before = recorded.batch["index"] % recorded.batch["n"]
+    return request.replace(n=recorded.batch["n"], seed=recorded.request["seed"] - before)  # type: ignore[no-any-return]
+
+
+def _compare(recorded: Receipt, found: Receipt) -> None:
+    """Raise `ReplayDiffers` with the first thing that differs, if the pixels do."""
+    if recorded.pixels_sha256 == found.pixels_sha256:
+        return
+    before = {w.part: w.sha256 for w in recorded.ran.weights}
+    after = {w.part: w.sha256 for w in found.ran.weights}
+    for part in sorted(before | after):
+        if before.get(part) != after.get(part):
+            raise ReplayDiffers(f"The hash of the {part} weights", before.get(part), after.get(part))
+    for field in ("engine", "runtime", "device", "precision", "threads"):
+        old, new = getattr(recorded.ran, field), getattr(found.ran, field)
+        if old != new:
+            raise ReplayDiffers(f"The {field}", old, new)
+    for name in sorted(recorded.ran.versions | found.ran.versions):
+        old, new = recorded.ran.versions.get(name), found.ran.versions.get(name)
+        if old != new:
+            raise ReplayDiffers(f"The version of {name}", old, new)
+    raise ReplayDiffers(
+        "The hash of the pixels",
+        recorded.pixels_sha256[:16],
+        found.pixels_sha256[:16],
+        hint=f"Everything recorded agrees; the exactness class of this engine is {recorded.ran.exactness!r}.",
+    )

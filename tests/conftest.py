@@ -1,0 +1,27 @@
+"""Shared fixtures: every test has a studio home of its own and no model hub."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["FANTASCOPE_PLUGINS"] = "0"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh `FANTASCOPE_HOME` for every test."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("FANTASCOPE_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def artefacts() -> Path:
+    """Where failing picture comparisons leave their side-by-side (`out/tests`)."""
+    folder = Path(__file__).parent.parent / "out" / "tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
