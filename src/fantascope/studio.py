@@ -56,6 +56,7 @@ class Studio:
     Args:
         settings: Where things are; read from the environment when not given.
         judges: Callables that judge finished pictures, in order.
+        read_only: Look, and write nothing: works on a read-only disk.
 
     Example:
         >>> from fantascope import Imagine, Studio
@@ -63,9 +64,16 @@ class Studio:
         ...     print(event)
     """
 
-    def __init__(self, settings: Settings | None = None, *, judges: Sequence[PictureJudge] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        judges: Sequence[PictureJudge] = (),
+        read_only: bool = False,
+    ) -> None:
         self.settings = settings if settings is not None else Settings.from_env()
         self.judges = tuple(judges)
+        self.read_only = read_only
 
     @property
     def specs(self) -> dict[str, Spec]:
@@ -77,7 +85,7 @@ class Studio:
         """The gallery, opened (and migrated) when first used."""
         from fantascope.gallery import Gallery
 
-        return Gallery.open(self.settings.gallery, plan=self.settings.plan)
+        return Gallery.open(self.settings.gallery, plan=self.settings.plan, read_only=self.read_only)
 
     @cached_property
     def engines(self) -> Engines:
@@ -136,8 +144,10 @@ class Studio:
         Raises:
             PolicyRefused: the first verdict that refuses.
         """
-        verdicts = [self.policy.check_licence(spec), *self.policy.judge_request(request, embed=self.embed)]
-        return _allowed(verdicts)
+        from fantascope.policy import check_licence
+
+        licence = check_licence(spec, commercial=None, policy=self.policy.label)
+        return _allowed([licence, *self.policy.judge_request(request, embed=self.embed)])
 
     def again(self, source: str | Path) -> Iterator[Step | Replay]:
         """Run the record of a file, or of an id in the gallery, once more.
@@ -253,7 +263,9 @@ class Studio:
         seconds: float,
     ) -> Artifact:
         """Judge one output, write down what was done and seal it."""
-        looked = _allowed(self.policy.check_pictures(output.pixels, self.judges))
+        from fantascope.policy import check_pictures
+
+        looked = _allowed(check_pictures(output.pixels, self.judges, policy=self.policy.label))
         request = job.request.replace(n=1, seed=output.seed, preview=False)
         ran = engine.ran()
         draft = Receipt(
@@ -263,7 +275,7 @@ class Studio:
             ran=ran.model_copy(update={"reasons": job.choice.reasons}),
             pixels_sha256="",
             verdicts=(*verdicts, *looked),
-            policy=self.policy.hash,
+            policy=self.policy.label,
             cost=Cost(credits=credits, seconds=round(seconds, 3)),
             attribution=tuple(filter(None, (job.spec.attribution, job.spec.licence.attribution))),
             batch={"n": output.batch, "index": output.index, "seed": output.seed - output.index},

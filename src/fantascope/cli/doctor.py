@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -69,6 +68,8 @@ def _machine() -> list[tuple[str, bool, str]]:
 
 
 def _installed(name: str) -> tuple[bool, str]:
+    from importlib import metadata
+
     extras = {"onnxruntime": "onnxruntime", "torch": "torch", "diffusers": "torch", "transformers": "torch"}
     try:
         return True, metadata.version(name)

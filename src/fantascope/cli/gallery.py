@@ -25,7 +25,7 @@ def list_(
     """List what was made, newest first."""
     from fantascope.studio import Studio
 
-    with Studio() as studio:
+    with Studio(read_only=True) as studio:
         for entry in studio.gallery.list(limit=limit, text=search):
             if as_json:
                 emit("entry", entry)
@@ -40,7 +40,7 @@ def show(id: Id, as_json: Json = False) -> None:
     from fantascope.cli.receipts import describe
     from fantascope.studio import Studio
 
-    with Studio() as studio:
+    with Studio(read_only=True) as studio:
         artifact = studio.gallery.get(id)
     if as_json:
         receipt = artifact.receipt.dump() if artifact.receipt is not None else None
@@ -55,7 +55,7 @@ def open_(id: Id) -> None:
     """Open one artifact in the program that the desktop uses for pictures."""
     from fantascope.studio import Studio
 
-    with Studio() as studio:
+    with Studio(read_only=True) as studio:
         path = studio.gallery.get(id).path
     print(path)
     if sys.stdout.isatty():
@@ -71,7 +71,7 @@ def export(
     """Copy one artifact out of the gallery, its bytes unchanged."""
     from fantascope.studio import Studio
 
-    with Studio() as studio:
+    with Studio(read_only=True) as studio:
         print(studio.gallery.export(id, path, overwrite=force))
 
 
@@ -93,9 +93,19 @@ def verify() -> int:
     """Hash every file again and compare index, files and ledger; exit 0 only if all agree."""
     from fantascope.studio import Studio
 
-    with Studio() as studio:
+    with Studio(read_only=True) as studio:
         problems = list(studio.gallery.verify())
     for problem in problems:
-        print(f"{problem.kind}: {problem.message} {problem.fix}")
+        print(f"{problem.kind}: {problem.what}: {problem.message} {problem.fix}")
     print(f"{len(problems)} problems." if problems else "Every file has its hash; index and ledger agree.")
     return 1 if problems else 0
+
+
+@app.command()
+def sweep() -> None:
+    """Delete files that no row of the index names, such as a power cut can leave."""
+    from fantascope.studio import Studio
+
+    with Studio() as studio:
+        for path in studio.gallery.sweep():
+            print(f"deleted {path}")

@@ -16,7 +16,7 @@ def ledger(
     """Show what the plan allows, what is used and held, and the latest entries."""
     from fantascope.studio import Studio
 
-    with Studio() as studio:
+    with Studio(read_only=True) as studio:
         user = studio.settings.user
         balance = studio.gallery.balance(user)
         entries = studio.gallery.entries(user, limit)
@@ -25,7 +25,7 @@ def ledger(
         for entry in entries:
             emit("line", entry)
         return
-    print(f"{user} on plan {balance.plan}: {balance.left:g} of {balance.allowance:g} credits left", end="")
-    print(f" ({balance.used:g} used, {balance.held:g} held), renews {balance.renews:%Y-%m-%d}")
+    print(f"{user} on plan {balance.plan}: {balance.left:,.10g} of {balance.allowance:,.10g} credits left", end="")
+    print(f" ({balance.used:,.10g} used, {balance.held:,.10g} held), renews {balance.renews:%Y-%m-%d}")
     for entry in entries:
-        print(f"{entry.at:%Y-%m-%d %H:%M:%S}  {entry.kind:<9} {entry.credits:>+10.3f}  {entry.what}")
+        print(f"{entry.at:%Y-%m-%d %H:%M:%S}  {entry.kind:<9} {entry.credits:>+15,.3f}  {entry.what}")

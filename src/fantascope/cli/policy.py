@@ -34,7 +34,7 @@ def test(text: Annotated[str, typer.Argument(help="the text to judge")], as_json
 
     prompt = Imagine(prompt=text).prompt
     with Studio() as studio:
-        found = Policy.load().explain(prompt, embed=studio.embed)
+        found = Policy.load().explain(prompt, studio.embed)
     verdicts = found.verdicts
     if as_json:
         for verdict in verdicts:

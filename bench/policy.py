@@ -1,0 +1,118 @@
+"""Error rates of the policy in force, on prompts it was tuned on and on prompts it was not.
+
+    python bench/policy.py                  rates by category, both parts
+    python bench/policy.py --failures       and every tuning prompt that is judged wrongly (never the held-out ones)
+    python bench/policy.py --write-vectors  embed the rules' sentences again into policy/vectors.npz, after a change
+
+The prompts are tests/policy/benign.tsv (each must pass) and refuse.tsv (each must be refused). benign-held.tsv and
+refuse-held.tsv are held out: no phrase, sentence or threshold was changed because of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fantascope.policy.meaning import VECTORS, Embed, write_vectors
+from fantascope.policy.text import Policy
+
+SETS = Path(__file__).parent.parent / "tests" / "policy"
+
+
+@dataclass
+class Rate:
+    """How many prompts of a kind there are, how many were judged wrongly, and how many refusals named their own category."""
+
+    prompts: int = 0
+    wrong: int = 0
+    own: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+def prompts(name: str, *, held: bool) -> Iterator[tuple[str, str]]:
+    """Yield (kind, prompt) of a set, `benign` or `refuse`."""
+    for line in (SETS / f"{name}{'-held' if held else ''}.tsv").read_text("utf-8").splitlines():
+        kind, prompt = line.split("\t")
+        yield kind, prompt
+
+
+def rates(policy: Policy, embed: Embed | None, name: str, *, held: bool) -> dict[str, Rate]:
+    """Judge one part of a set and return the rates by kind."""
+    out: dict[str, Rate] = defaultdict(Rate)
+    for kind, prompt in prompts(name, held=held):
+        refused = [v for v in policy.check_text(prompt, field="prompt", embed=embed) if not v.allowed]
+        rate = out[kind]
+        rate.prompts += 1
+        rate.own += any(verdict.rule == kind for verdict in refused)
+        if bool(refused) != (name == "refuse"):
+            rate.wrong += 1
+            rate.failures.append(
+                f"{prompt}  <- {refused[0].rule} {refused[0].score} {refused[0].words}" if refused else prompt
+            )
+    return out
+
+
+def total(by_kind: dict[str, Rate]) -> Rate:
+    """Add up the kinds."""
+    return Rate(*(sum(getattr(rate, name) for rate in by_kind.values()) for name in ("prompts", "wrong", "own")))
+
+
+def show(policy: Policy, embed: Embed | None, failures: bool) -> None:
+    """Print the tables."""
+    for held in (False, True):
+        for name, said in (("benign", "refused, though harmless"), ("refuse", "passed, though it should not")):
+            by_kind = rates(policy, embed, name, held=held)
+            every = total(by_kind)
+            print(f"\n{'held out' if held else 'tuned on'} · {name}: {said}")
+            for kind, rate in [*by_kind.items(), ("all", every)]:
+                own = f"  own category named {rate.own}/{rate.prompts}" if name == "refuse" else ""
+                print(f"  {kind:24} {rate.wrong:3} of {rate.prompts:3}  {rate.wrong / rate.prompts:6.1%}{own}")
+                for line in rate.failures if failures and not held else []:
+                    print(f"      {line}")
+
+
+def speed(policy: Policy, embed: Embed) -> None:
+    """Print what a check costs beside the embedding."""
+    text = "a castle on a hill above the sea at sunset, oil painting, golden light, highly detailed"
+    spent = 0.0
+
+    def timed(texts: list[str]) -> object:
+        nonlocal spent
+        start = time.perf_counter()
+        try:
+            return embed(texts)
+        finally:
+            spent += time.perf_counter() - start
+
+    policy.check_text(text, field="prompt", embed=embed)
+    start = time.perf_counter()
+    for _ in range(50):
+        policy.check_text(text, field="prompt", embed=timed)  # type: ignore[arg-type]
+    whole = time.perf_counter() - start
+    print(
+        f"\ncheck_text: {(whole - spent) / 50 * 1e3:.2f} ms beside the embedding, which took {spent / 50 * 1e3:.2f} ms"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--failures", action="store_true", help="list the tuning prompts judged wrongly")
+    parser.add_argument("--phrases-only", action="store_true", help="judge without the text encoder")
+    parser.add_argument("--write-vectors", action="store_true", help="renew policy/vectors.npz")
+    options = parser.parse_args()
+    from fantascope.engines.words import Words
+
+    policy, embed = Policy.load(), Words().embed
+    print(f"policy {policy.label}")
+    if options.write_vectors:
+        print(f"{write_vectors(policy.data, embed, VECTORS)} vectors written to {VECTORS}")
+    show(policy, None if options.phrases_only else embed, options.failures)
+    speed(policy, embed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Prompts of any length to token states: chunks of what the encoder can read, encoded apart, their states in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Tokenise = Callable[[str], list[int]]
+"""A text to token ids, without marks of begin and end."""
+
+
+@dataclass
+class Encoder:
+    """A text encoder with its tokenizer.
+
+    Attributes:
+        model: A CLIP text model (with or without projection) or a BERT model of transformers.
+        tokenise: Its tokenizer.
+        window: Tokens that are read at once, marks included: 77 for CLIP, 32 for the embedded checkpoint.
+        begin: Id of the mark before a text.
+        end: Id of the mark after it.
+        pad: Id that fills a window.
+        masked: Whether the encoder is told which tokens are padding.
+        folder: Name of the component, for the receipt.
+    """
+
+    model: Any
+    tokenise: Tokenise
+    window: int
+    begin: int
+    end: int
+    pad: int
+    masked: bool = False
+    folder: str = "text_encoder"
+
+    def windows(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Return token ids and mask, both `(B, N, window)`; N is what the longest text needs."""
+        room = self.window - 2
+        ids = [self.tokenise(text) for text in texts]
+        count = max(1, *(-(-len(row) // room) for row in ids))
+        rows = [[[self.begin, *row[k * room : (k + 1) * room], self.end] for k in range(count)] for row in ids]
+        filled = [[window + [self.pad] * (self.window - len(window)) for window in row] for row in rows]
+        lengths = torch.tensor([[len(window) for window in row] for row in rows])
+        return torch.tensor(filled), (torch.arange(self.window) < lengths[..., None]).long()
+
+    def run(self, windows: Tensor, mask: Tensor, device: torch.device) -> Any:
+        """Run the model on ids and mask, both `(M, window)`, and return its output with all hidden states."""
+        told = mask.to(device) if self.masked else None
+        return self.model(input_ids=windows.to(device), attention_mask=told, output_hidden_states=True)
+
+
+def encode(encoder: Encoder, texts: Sequence[str], skip: int, last: bool, device: torch.device) -> tuple[Tensor, Any]:
+    """Encode texts.
+
+    Args:
+        skip: Layers left out at the end (CLIP skip; 0 leaves none).
+        last: Whether states are those of the last layer with the final norm (SD 1.x and 2.x, BERT), or those of the
+            layer before, unnormed (SDXL; Podell et al. 2023, section 2.1).
+
+    Returns:
+        States `(B, N * window, D)`, and the pooled states `(B, P)` of each text's first window, or None when the
+        encoder projects none.
+    """
+    windows, mask = encoder.windows(texts)
+    batch, count, width = windows.shape
+    out = encoder.run(windows.flatten(0, 1), mask.flatten(0, 1), device)
+    if not last:
+        states = out.hidden_states[-(skip + 2)]
+    elif skip == 0:
+        states = out.last_hidden_state
+    else:
+        states = final_norm(encoder.model)(out.hidden_states[-(skip + 1)])
+    pooled = getattr(out, "text_embeds", None)
+    if pooled is not None:
+        pooled = pooled.view(batch, count, -1)[:, 0]
+    return states.reshape(batch, count * width, -1), pooled
+
+
+def final_norm(model: Any) -> Any:
+    """Return the norm after the last layer of a CLIP text model; a BERT has none apart from its layers'."""
+    inner = getattr(model, "text_model", model)
+    return getattr(inner, "final_layer_norm", torch.nn.Identity())

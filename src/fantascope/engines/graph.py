@@ -1,0 +1,238 @@
+"""The embedded checkpoint's everyday engine: ONNX graphs on OpenVINO or ONNX Runtime, NumPy arrays, no torch.
+
+Graphs hold structure only and read their weights out of the checkpoint's safetensors files (see `train.export`), so
+the hashes in the receipt are those of the files that any other engine would load. A graph is compiled for the shapes of
+a request when they are first met; the parts compile beside each other and beside the encoding of the text.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+
+from fantascope.artifact import Output, Step
+from fantascope.core.schedules import Training, training_from_config
+from fantascope.engines.base import Choice, Conditions
+from fantascope.engines.graph_runtime import (
+    Floats,
+    Program,
+    Runtime,
+    Shapes,
+    Source,
+    open_runtime,
+)
+from fantascope.engines.paint import paint
+from fantascope.engines.weights import Place, open_place, weigh
+from fantascope.engines.words import GRAPH, WEIGHTS, WINDOW, Words, shared_words
+from fantascope.errors import InvalidValue, Unsupported
+from fantascope.receipt import Ran, Weight
+from fantascope.request import Request
+from fantascope.settings import Settings
+from fantascope.spec import Spec
+
+log = logging.getLogger(__name__)
+
+PARTS: dict[str, tuple[str, str]] = {
+    "text": (GRAPH, WEIGHTS),
+    "unet": ("unet/model.onnx", "unet/diffusion_pytorch_model.safetensors"),
+    "decoder": ("vae/decoder.onnx", "vae/diffusion_pytorch_model.safetensors"),
+    "encoder": ("vae/encoder.onnx", "vae/diffusion_pytorch_model.safetensors"),
+    "upscaler": ("upscaler/model.onnx", "upscaler/model.safetensors"),
+}
+"""Part -> its graph and the weights that the graph reads."""
+
+KEPT = 8
+"""Compiled programs an engine keeps; the least recently used goes first."""
+
+
+class GraphEngine:
+    """A `LatentEngine` over NumPy arrays. `load` reads configurations only; what a request needs is compiled when met.
+
+    Attributes:
+        batch_limit: Pictures that go through the network together.
+    """
+
+    supports = frozenset({"imagine"})
+    batch_limit = 4
+
+    def __init__(self, spec: Spec, choice: Choice, settings: Settings, place: Place, runtime: Runtime) -> None:
+        self.spec, self.choice, self.settings = spec, choice, settings
+        self.place, self.runtime = place, runtime
+        if choice.precision not in runtime.precisions:
+            able = " and ".join(runtime.precisions)
+            raise Unsupported(
+                f"{runtime.name} does not compute in {choice.precision} on this machine, only in {able}.",
+                param="precision",
+            )
+        self._unet = place.config("unet/config.json")
+        self._vae = place.config("vae/config.json")
+        self._training = training_from_config(place.config("scheduler/scheduler_config.json"))
+        self._weights: dict[str, tuple[Weight, ...]] = {}
+        self._programs: OrderedDict[str, Future[Program]] = OrderedDict()
+        self._workers = ThreadPoolExecutor(2, "graph")
+        self._words = self._workers.submit(self._load_words)
+
+    @classmethod
+    def load(cls, spec: Spec, choice: Choice, settings: Settings) -> GraphEngine:
+        """Open a checkpoint folder with exported graphs.
+
+        Raises:
+            ModelNotFound: the folder or a part of it is missing.
+            LicenceMissing: the Spec states no licence.
+            BrokenModelFile: a file is not what its hash says (found when the part is first used).
+            Unsupported: the runtime has no such precision.
+            MissingExtra: the runtime is not installed.
+        """
+        place = open_place(spec.source, settings)
+        return cls(spec, choice, settings, place, open_runtime(choice.runtime or settings.runtime, settings))
+
+    @property
+    def latent_channels(self) -> int:
+        return int(self._unet["in_channels"])
+
+    @property
+    def latent_factor(self) -> int:
+        """Pixels per latent cell, one side: every level of the autoencoder but the last halves."""
+        return int(2 ** (len(self._vae["block_out_channels"]) - 1))
+
+    @property
+    def training_schedule(self) -> Training:
+        return self._training
+
+    def from_numpy(self, array: Any) -> Floats:
+        return np.asarray(array, np.float32)
+
+    def to_numpy(self, array: Any) -> Floats:
+        return np.asarray(array, np.float32)
+
+    def render(self, request: Request, inputs: Mapping[str, Any]) -> Iterator[Step | Output]:
+        """See `Engine.render`."""
+        self.warm(request)
+        yield from paint(self, request)
+
+    def warm(self, request: Any) -> None:
+        """Begin to compile, beside the caller, what a resolved `Imagine` will need; errors show where it is used."""
+        factor = self.latent_factor * request.upscale
+        high, wide = request.height // factor, request.width // factor
+        rows = min(request.n, self.batch_limit) * (1 if request.guidance == 1 else 2)
+        self._program("unet", self._unet_shapes((rows, self.latent_channels, high, wide), WINDOW))
+        self._program("decoder", {"latents": (1, self.latent_channels, high, wide)})
+        if request.upscale > 1:
+            side = self.latent_factor
+            self._program("upscaler", {"pictures": (1, 3, high * side, wide * side)})
+
+    def encode_text(self, texts: Sequence[str], request: Request) -> Conditions:
+        """Return token states `(B, 32 * k, 384)`; equal texts are encoded once."""
+        different = list(dict.fromkeys(texts))
+        states = self._words.result().states(different)
+        return Conditions(states[[different.index(text) for text in texts]])
+
+    def network(self, request: Request, conditions: Conditions) -> Any:
+        """Return the UNet for B rows of states: `(x (B, C, h, w), time) -> prediction (B, C, h, w)`."""
+        states = self.from_numpy(conditions.states)
+
+        def run(x: Floats, time: float) -> Floats:
+            if len(x) != len(states):
+                raise InvalidValue(f"{len(x)} latents met {len(states)} rows of text states.")
+            program = self._program("unet", self._unet_shapes(x.shape, states.shape[1])).result()
+            return program(sample=x, timestep=np.full(len(x), time, np.float32), states=states)
+
+        return run
+
+    def decode(self, latents: Floats) -> Floats:
+        """Return pictures `(B, 3, H, W)` in about -1 … 1, one row after the other."""
+        return self._rows("decoder", "latents", latents)
+
+    def encode_image(self, pictures: Floats) -> Floats:
+        """Return the mean latents `(B, C, h, w)` of pictures `(B, 3, H, W)` in -1 … 1."""
+        return self._rows("encoder", "pictures", pictures)
+
+    def upscale(self, pictures: Floats, factor: int) -> Floats:
+        """Return pictures `factor` (2 or 4) times the size; 2 is the upscaler's 4 halved by averaging.
+
+        Raises:
+            Unsupported: the checkpoint has no upscaler, or another factor was asked for.
+        """
+        if self.spec.upscaler is None or factor not in (2, 4):
+            raise Unsupported(f"The model {self.spec.name!r} cannot enlarge {factor} times.", param="upscale")
+        large = np.clip(self._rows("upscaler", "pictures", np.clip(pictures, -1, 1)), -1, 1)
+        if factor == 4:
+            return large
+        rows = large[..., ::2, :] + large[..., 1::2, :]
+        return (rows[..., ::2] + rows[..., 1::2]) * np.float32(0.25)
+
+    def adapted(self, adapters: Sequence[Spec]) -> AbstractContextManager[None]:
+        """Refuse: a compiled graph takes no adapters."""
+        raise Unsupported(
+            f"The engine 'graph' takes no adapters ({', '.join(a.name for a in adapters)}); the engine 'latent' does.",
+            param="adapters",
+            hint="pip install 'fantascope[torch]', then choose the engine latent",
+        )
+
+    def ran(self) -> Ran:
+        """Say what runs here, with the hash of every file that was loaded so far."""
+        weights = [weight for part in sorted(self._weights) for weight in self._weights[part]]
+        machine = {"processor": self.runtime.machine} if self.runtime.machine else {}
+        return Ran(
+            engine="graph",
+            runtime=self.runtime.name,
+            device="cpu",
+            precision=self.choice.precision,
+            threads=self.runtime.threads,
+            exactness="bit-exact",
+            weights=tuple({weight.path: weight for weight in weights}.values()),
+            versions={self.runtime.name: self.runtime.version, "numpy": np.__version__, **machine},
+            reasons=self.choice.reasons,
+        )
+
+    def close(self) -> None:
+        """Free the programs; what is being compiled is waited for."""
+        self._workers.shutdown(cancel_futures=True)
+        self._programs.clear()
+
+    def _load_words(self) -> Words:
+        self._weigh("text")
+        return shared_words(self.settings, self.place.root)
+
+    def _rows(self, part: str, name: str, batch: Floats) -> Floats:
+        """Run a part on one row at a time: one program serves every batch size."""
+        rows = [self.from_numpy(batch[k : k + 1]) for k in range(len(batch))]
+        program = self._program(part, {name: rows[0].shape}).result()
+        return np.concatenate([program(**{name: row}) for row in rows])
+
+    def _unet_shapes(self, sample: Sequence[int], tokens: int) -> Shapes:
+        return {
+            "sample": tuple(sample),
+            "timestep": (sample[0],),
+            "states": (sample[0], tokens, self._unet["cross_attention_dim"]),
+        }
+
+    def _program(self, part: str, shapes: Shapes) -> Future[Program]:
+        """Return the program of a part for these shapes, compiling it on a worker if it is new or failed before."""
+        key = json.dumps([part, sorted(shapes.items())])
+        future = self._programs.get(key)
+        if future is None or (future.done() and future.exception() is not None):
+            future = self._programs[key] = self._workers.submit(self._compile, part, shapes)
+        self._programs.move_to_end(key)
+        while len(self._programs) > KEPT:
+            self._programs.popitem(last=False)
+        return future
+
+    def _compile(self, part: str, shapes: Shapes) -> Program:
+        weights = self._weigh(part)
+        source = Source(self.place.path(PARTS[part][0]), " ".join(weight.sha256 for weight in weights))
+        return self.runtime.compile(source, shapes, self.choice.precision)
+
+    def _weigh(self, part: str) -> tuple[Weight, ...]:
+        """Hash graph and weights of a part, once, and hold them to the hashes of the Spec."""
+        if part not in self._weights:
+            graph, weights = weigh(self.spec, self.place, PARTS[part], self.settings)
+            self._weights[part] = (graph.model_copy(update={"part": f"{part} graph"}), weights)
+        return self._weights[part]

@@ -1,0 +1,268 @@
+"""Two runtimes for ONNX graphs behind one small contract: OpenVINO, and ONNX Runtime.
+
+A `Program` is one graph made ready for fixed (or free) input shapes; it maps NumPy arrays to one NumPy array. OpenVINO
+compiles for fixed shapes and its compiled form is kept in the cache folder, so the second start skips most of that
+work; ONNX Runtime keeps one session for all shapes.
+
+OpenVINO is imported narrowly: its package's `__init__` brings model conversion tools and telemetry that nobody needs
+here and that cost 0.2 s; the binding alone takes 0.03 s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import json
+import logging
+import os
+import sys
+import threading
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fantascope.errors import BrokenModelFile, MissingExtra
+from fantascope.settings import Settings
+
+log = logging.getLogger(__name__)
+
+Floats = npt.NDArray[np.float32]
+Shapes = Mapping[str, Sequence[int]]
+"""Input name -> shape; -1 is a size left free."""
+
+HEADER = 64
+"""Bytes before a compiled form in its cache file: the sha256 of what follows, in hex."""
+
+
+class Program(Protocol):
+    """One graph, ready to run. Calls from several threads wait for each other."""
+
+    def __call__(self, **inputs: npt.NDArray[Any]) -> Floats: ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """A graph to compile: the file, and a hash of it and of all weights it reads."""
+
+    path: Path
+    digest: str
+
+
+class Runtime(Protocol):
+    """Compiles graphs.
+
+    Attributes:
+        precisions: What it computes in on this machine: `fp32`, `bf16`, `int8`.
+        threads: How many compute.
+        machine: The processor, as the runtime names it; empty where it does not.
+    """
+
+    name: str
+    version: str
+    threads: int
+    precisions: tuple[str, ...]
+    machine: str
+
+    def compile(self, source: Source, shapes: Shapes, precision: str) -> Program:
+        """Make a graph ready for inputs of these shapes, to compute in one of `precisions`.
+
+        Raises:
+            BrokenModelFile: the runtime cannot read or compile it.
+        """
+        ...
+
+
+def open_runtime(name: str, settings: Settings) -> Runtime:
+    """Return the runtime of this name; `openvino` where the name is empty.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        if name == "onnxruntime":
+            return OnnxRuntime(settings)
+        return OpenVino(settings)
+    except ImportError as error:
+        raise MissingExtra(f"The runtime {name or 'openvino'!r}", "onnxruntime") from error
+
+
+def import_openvino() -> Any:
+    """Return OpenVINO's binding without running its package's `__init__`, unless it ran already."""
+    if "openvino" in sys.modules:
+        return importlib.import_module("openvino._pyopenvino")
+    spec = importlib.util.find_spec("openvino")
+    if spec is None or spec.submodule_search_locations is None:
+        raise ImportError("openvino is not installed")
+    if sys.platform == "win32":  # there the package adds its folder of libraries to the search path
+        return importlib.import_module("openvino._pyopenvino")
+    bare = types.ModuleType("openvino")
+    bare.__path__ = list(spec.submodule_search_locations)
+    sys.modules["openvino"] = bare
+    try:
+        return importlib.import_module("openvino._pyopenvino")
+    finally:
+        del sys.modules["openvino"]
+
+
+class OpenVino:
+    """OpenVINO on the CPU: one stream, latency first, its threads sleep between calls."""
+
+    name = "openvino"
+
+    def __init__(self, settings: Settings) -> None:
+        self.binding = import_openvino()
+        self.core = self.binding.Core()
+        self.version = str(self.binding.get_version())
+        self.cache = settings.cache / "graphs"
+        self.config: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
+        }
+        if settings.threads > 0:
+            self.config["INFERENCE_NUM_THREADS"] = settings.threads
+        self.threads = settings.threads or _physical_cores()
+        self.machine = str(self.core.get_property("CPU", "FULL_DEVICE_NAME"))
+        able = self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self.precisions: tuple[str, ...] = ("fp32", "bf16") if "BF16" in able else ("fp32",)
+
+    def compile(self, source: Source, shapes: Shapes, precision: str) -> Program:
+        """See `Runtime`. Reads and writes the cache; a cache that is broken, outdated or read-only costs time only."""
+        config = self.config | {"INFERENCE_PRECISION_HINT": {"fp32": "f32"}.get(precision, precision)}
+        file = self.cache / f"{self._key(source, shapes, config)}.blob"
+        kept, compiled = self._import(file, config)
+        if compiled is None:
+            try:
+                model = self.core.read_model(str(source.path))
+                model.reshape({name: self.binding.PartialShape(list(shape)) for name, shape in shapes.items()})
+                compiled = self.core.compile_model(model, "CPU", config)
+            except RuntimeError as error:
+                raise BrokenModelFile(f"OpenVINO cannot compile {source.path}: {_last_line(error)}") from error
+            self._export(compiled, file)
+        return _OpenVinoProgram(self.binding, compiled, kept)
+
+    def _key(self, source: Source, shapes: Shapes, config: Mapping[str, Any]) -> str:
+        facts = [source.digest, {k: list(v) for k, v in shapes.items()}, dict(config), self.version, self.machine]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+    def _import(self, file: Path, config: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Return the mapped cache file and the compiled form that reads from it, or twice None."""
+        try:
+            data = np.memmap(file, np.uint8, "c")
+            if hashlib.sha256(data[HEADER:].data).hexdigest().encode() != data[:HEADER].tobytes():
+                log.info("the cached graph %s is damaged; compiling again", file)
+                return None, None
+            tensor = self.binding.Tensor(data[HEADER:], shared_memory=True)
+            return data, self.core.import_model(tensor, "CPU", dict(config))
+        except (OSError, ValueError, RuntimeError) as error:
+            if not isinstance(error, FileNotFoundError):
+                log.info("the cached graph %s cannot be used (%s); compiling again", file, _last_line(error))
+            return None, None
+
+    def _export(self, compiled: Any, file: Path) -> None:
+        draft = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+        try:
+            data = compiled.export_model().getvalue()
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with draft.open("wb") as out:
+                out.write(hashlib.sha256(data).hexdigest().encode())
+                out.write(data)
+            draft.replace(file)
+        except (OSError, RuntimeError) as error:
+            log.info("the compiled graph is not kept in %s: %s", file, _last_line(error))
+            draft.unlink(missing_ok=True)
+
+
+class _OpenVinoProgram:
+    """A compiled model with one infer request; inputs are copied into tensors that stay.
+
+    `kept` is the memory an imported model was made from: it reads weights out of it when shapes are first met.
+    """
+
+    def __init__(self, binding: Any, compiled: Any, kept: Any) -> None:
+        self.binding, self.kept = binding, kept
+        self.request = compiled.create_infer_request()
+        self.buffers: dict[str, npt.NDArray[Any]] = {}
+        self.lock = threading.Lock()
+
+    def __call__(self, **inputs: npt.NDArray[Any]) -> Floats:
+        with self.lock:
+            for name, value in inputs.items():
+                buffer = self.buffers.get(name)
+                if buffer is None or buffer.shape != value.shape:
+                    buffer = self.buffers[name] = np.empty(value.shape, value.dtype)
+                    self.request.set_tensor(name, self.binding.Tensor(buffer, shared_memory=True))
+                np.copyto(buffer, value)
+            self.request.infer({}, True, False)
+            result: Floats = self.request.get_output_tensor(0).data.copy()
+            return result
+
+
+class OnnxRuntime:
+    """ONNX Runtime on the CPU; its threads sleep instead of spinning, so that a busy neighbour does not stall them."""
+
+    name = "onnxruntime"
+    precisions: tuple[str, ...] = ("fp32",)
+    machine = ""
+
+    def __init__(self, settings: Settings) -> None:
+        import onnxruntime
+
+        self.module = onnxruntime
+        self.version = str(onnxruntime.__version__)
+        self.threads = settings.threads or _physical_cores()
+        self.sessions: dict[Path, Any] = {}
+        self.lock = threading.Lock()
+
+    def compile(self, source: Source, shapes: Shapes, precision: str) -> Program:
+        """See `Runtime`; `shapes` do not matter here."""
+        with self.lock:
+            if source.path not in self.sessions:
+                self.sessions[source.path] = self._session(source.path)
+        return _OnnxProgram(self.sessions[source.path])
+
+    def _session(self, path: Path) -> Any:
+        options = self.module.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Else it would multiply int8 weights with activations rounded to int8, which moves text states by 6 %.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+        try:
+            return self.module.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its errors share no base class
+            raise BrokenModelFile(f"ONNX Runtime cannot load {path}: {_last_line(error)}") from error
+
+
+class _OnnxProgram:
+    def __init__(self, session: Any) -> None:
+        self.session = session
+
+    def __call__(self, **inputs: npt.NDArray[Any]) -> Floats:
+        result: Floats = self.session.run(None, inputs)[0]
+        return result
+
+
+def _physical_cores() -> int:
+    """Count the cores this process may use, siblings of one core once where Linux tells them."""
+    try:
+        mine = os.sched_getaffinity(0)
+    except AttributeError:
+        return os.cpu_count() or 1
+    siblings = set()
+    for cpu in mine:
+        listed = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        siblings.add(listed.read_text("ascii") if listed.is_file() else str(cpu))
+    return len(siblings)
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1].strip() if lines else type(error).__name__

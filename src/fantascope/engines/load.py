@@ -1,0 +1,296 @@
+"""Chooses an engine for a Spec, says why, and keeps loaded engines for the next request."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import platform
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fantascope.engines.base import Choice, Engine
+from fantascope.errors import MissingExtra, ModelError, UnknownName, Unsupported
+from fantascope.settings import Settings
+from fantascope.spec import EMBEDDED, ENGINES_OF, Spec
+
+log = logging.getLogger(__name__)
+
+ENGINES: dict[str, str] = {
+    "graph": "fantascope.engines.graph:GraphEngine",
+    "latent": "fantascope.engines.latent:TorchEngine",
+    "pipeline": "fantascope.engines.pipeline:PipelineEngine",
+    "echo": "fantascope.engines.echo:EchoEngine",
+}
+"""Engine name -> where its class is; every class has `load(spec, choice, settings) -> Engine`."""
+
+PRECISIONS: dict[str, tuple[str, ...]] = {
+    "graph": ("fp32", "bf16", "int8"),
+    "latent": ("fp32", "bf16", "fp16"),
+    "pipeline": ("fp32", "bf16", "fp16"),
+    "echo": ("fp32", "bf16", "fp16", "int8"),
+}
+"""What each engine can compute in."""
+
+TORCH_PACKAGES = ("torch", "diffusers", "transformers", "safetensors", "accelerate")
+DEVICES = ("cuda", "mps", "xpu", "cpu")
+"""Kinds of device torch may find, in order of preference."""
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What a request asks of an engine; None where it leaves the choice open."""
+
+    engine: str | None
+    device: str | None
+    precision: str | None
+    adapters: bool
+
+
+def choose(spec: Spec, fields: Mapping[str, Any], settings: Settings) -> Choice:
+    """Choose engine, runtime, device and precision for a Spec.
+
+    Args:
+        fields: `engine`, `device`, `precision` of the request (None or absent: choose), and `adapters` where a request
+            has any.
+
+    Returns:
+        The choice, with one reason for everything that was chosen here rather than asked for. Each is logged at INFO.
+
+    Raises:
+        Unsupported: the engine that was asked for cannot do what else was asked, or no engine can.
+        MissingExtra: the engine that is left needs an extra.
+        UnknownName: no such engine.
+    """
+    wish = _Wish(fields.get("engine"), fields.get("device"), fields.get("precision"), bool(fields.get("adapters")))
+    if wish.engine is not None and wish.engine not in ENGINES:
+        raise UnknownName("engine", wish.engine, ENGINES)
+    able = ENGINES_OF[spec.family]
+    if wish.engine is not None and wish.engine not in able:
+        raise Unsupported(
+            f"The engine {wish.engine!r} does not run {spec.name!r}; {' and '.join(able)} can.", param="engine"
+        )
+    reasons: list[str] = []
+    refusals: list[ModelError] = []
+    for name in (wish.engine,) if wish.engine is not None else able:
+        refusal = _lacks(name, spec, wish, settings)
+        if refusal is None:
+            if wish.engine is None:
+                rank = "next" if refusals else "first"
+                reasons.append(f"engine {name}: the {rank} choice for {spec.family}")
+            return _settle(name, wish, settings, reasons)
+        reasons.append(f"not {name}: {refusal.message}")
+        refusals.append(refusal)
+    missing = [refusal for refusal in refusals if isinstance(refusal, MissingExtra)]
+    raise missing[0] if missing else refusals[-1]
+
+
+def _lacks(name: str, spec: Spec, wish: _Wish, settings: Settings) -> ModelError | None:
+    """Return the error that says why this engine cannot do it, or None."""
+    if wish.precision is not None and wish.precision not in PRECISIONS[name]:
+        able = ", ".join(PRECISIONS[name])
+        return Unsupported(f"the engine {name!r} has no {wish.precision}, only {able}.", param="precision")
+    if name in ("graph", "pipeline") and wish.adapters:
+        return Unsupported(f"the engine {name!r} takes no adapters.", param="adapters")
+    if name == "graph":
+        if wish.device not in (None, "cpu"):
+            return Unsupported(f"the engine 'graph' computes on the CPU, not on {wish.device}.", param="device")
+        if _runtime(settings) is None:
+            return MissingExtra("The engine 'graph'", settings.runtime or "onnxruntime", param="engine")
+        if not _graphs(spec):
+            return Unsupported(f"the model {spec.name!r} has no exported graphs.", param="engine")
+    if name in ("latent", "pipeline") and not all(map(importlib.util.find_spec, TORCH_PACKAGES)):
+        return MissingExtra(f"The engine {name!r}", "torch", param="engine")
+    if name == "echo" and wish.device not in (None, "cpu"):
+        return Unsupported("the engine 'echo' computes on the CPU only.", param="device")
+    return None
+
+
+def _graphs(spec: Spec) -> bool:
+    if spec.kind not in ("embedded", "dir"):
+        return False
+    folder = EMBEDDED.parent / spec.place if spec.kind == "embedded" else Path(spec.place)
+    return any(folder.rglob("*.onnx")) if folder.is_dir() else False
+
+
+def _runtime(settings: Settings) -> str | None:
+    """Return the graph runtime to use: the one that was set, or the first one that is installed."""
+    for runtime in (settings.runtime,) if settings.runtime else ("openvino", "onnxruntime"):
+        if importlib.util.find_spec(runtime) is not None:
+            return runtime
+    return None
+
+
+def _settle(name: str, wish: _Wish, settings: Settings, reasons: list[str]) -> Choice:
+    """Choose device and precision for an engine that can do what was asked."""
+    if name in ("graph", "echo"):
+        device, runtime = "cpu", (_runtime(settings) or "") if name == "graph" else "numpy"
+        precision = wish.precision or "fp32"
+        if wish.precision is None and name == "graph":
+            precision, why = cpu_precision()
+            reasons.append(why)
+    else:
+        device, precision, runtime = *_torch_choice(wish, reasons), "torch"
+    for reason in reasons:
+        log.info("%s", reason)
+    return Choice(name, device, precision, tuple(reasons), runtime)
+
+
+def _torch_choice(wish: _Wish, reasons: list[str]) -> tuple[str, str]:
+    import torch
+
+    found = [kind for kind in DEVICES if kind == "cpu" or _present(torch, kind)]
+    device = wish.device
+    if device is None:
+        device = found[0]
+        reasons.append(f"device {device}: the first found of {', '.join(DEVICES)}")
+    elif device.split(":")[0] not in found or not _counted(torch, device):
+        raise Unsupported(f"There is no device {device} here, only {', '.join(found)}.", param="device")
+    if wish.precision is not None:
+        return device, wish.precision
+    kind = device.split(":")[0]
+    if kind == "cpu":
+        precision, why = cpu_precision()
+    elif kind == "cuda":
+        modern = torch.cuda.get_device_capability(device)[0] >= 8
+        precision = "bf16" if modern else "fp16"
+        why = f"precision {precision}: {'this' if modern else 'this older'} GPU computes in it natively"
+    elif kind == "xpu":
+        precision, why = "bf16", "precision bf16: Intel GPUs compute in it natively"
+    else:
+        precision, why = "fp32", "precision fp32: half precision is not reliable on mps"
+    reasons.append(why)
+    return device, precision
+
+
+def _present(torch: Any, kind: str) -> bool:
+    if kind == "mps":
+        return bool(torch.backends.mps.is_available())
+    module = getattr(torch, kind, None)
+    return module is not None and bool(module.is_available())
+
+
+def _counted(torch: Any, device: str) -> bool:
+    kind, _, index = device.partition(":")
+    return not index or int(index) < int(getattr(torch, kind).device_count())
+
+
+def cpu_precision() -> tuple[str, str]:
+    """Return the precision this CPU is best at, and why: bf16 where it has instructions for it, else fp32."""
+    flags = cpu_flags()
+    for flag in ("amx_bf16", "avx512_bf16", "bf16"):
+        if flag in flags:
+            return "bf16", f"precision bf16: this CPU has {flag}"
+    return "fp32", "precision fp32: this CPU has no bfloat16 instructions"
+
+
+def cpu_flags() -> frozenset[str]:
+    """Return the CPU's feature names as Linux tells them; empty elsewhere."""
+    if platform.system() != "Linux":
+        return frozenset()
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return frozenset()
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), ":")
+    return frozenset(flags.split(":", 1)[1].split())
+
+
+Key = tuple[Spec, str, str, str, str]
+
+
+@dataclass
+class _Slot:
+    """One engine of the cache, the lock that gives it to one user at a time, and how many wait for it or use it."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    engine: Engine | None = None
+    users: int = 0
+
+
+class Engines:
+    """Loaded engines, at most `limit` idle ones beside those in use; the least recently used goes first.
+
+    Example:
+        >>> from fantascope.settings import Settings
+        >>> from fantascope.spec import SPECS
+        >>> engines = Engines(Settings())
+        >>> choice = choose(SPECS["echo"], {}, Settings())
+        >>> with engines.lease(SPECS["echo"], choice) as engine:
+        ...     engine.spec.name
+        'echo'
+    """
+
+    def __init__(self, settings: Settings, limit: int = 2) -> None:
+        self.settings, self.limit = settings, limit
+        self._slots: dict[Key, _Slot] = {}
+        self._guard = threading.Lock()
+        self._closed = False
+
+    @contextmanager
+    def lease(self, spec: Spec, choice: Choice) -> Iterator[Engine]:
+        """Give the engine for this Spec and choice to the caller alone, loading it when it is not here.
+
+        Raises:
+            ModelError: it cannot be loaded; nothing is kept of it.
+        """
+        key = (spec, choice.engine, choice.runtime, choice.device, choice.precision)
+        with self._guard:
+            assert not self._closed, "a lease after close"
+            slot = self._slots.pop(key, None) or _Slot()
+            self._slots[key] = slot
+            slot.users += 1
+            idle = self._evict()
+        _close(idle)
+        try:
+            with slot.lock:
+                if slot.engine is None:
+                    slot.engine = construct(spec, choice, self.settings)
+                yield slot.engine
+        finally:
+            with self._guard:
+                slot.users -= 1
+                if slot.engine is None and slot.users == 0:
+                    self._slots.pop(key, None)
+                idle = self._evict()
+            _close(idle)
+
+    def close(self) -> None:
+        """Close every idle engine now, and those in use when they come back."""
+        with self._guard:
+            self._closed, self.limit = True, 0
+            idle = self._evict()
+        _close(idle)
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def _evict(self) -> list[Engine]:
+        """Take what is over the limit out of the cache, oldest first, never what somebody uses or waits for."""
+        out: list[Engine] = []
+        for key, slot in list(self._slots.items()):
+            if len(self._slots) <= self.limit:
+                break
+            if slot.users == 0:
+                del self._slots[key]
+                if slot.engine is not None:
+                    out.append(slot.engine)
+        return out
+
+
+def _close(engines: list[Engine]) -> None:
+    for engine in engines:
+        log.info("closing %s on %s: over the number of engines that are kept", engine.spec.name, engine.choice.engine)
+        engine.close()
+
+
+def construct(spec: Spec, choice: Choice, settings: Settings) -> Engine:
+    """Load the engine that a choice names."""
+    module, _, name = ENGINES[choice.engine].partition(":")
+    log.info("loading %s with %s on %s in %s", spec.name, choice.engine, choice.device, choice.precision)
+    engine: Engine = getattr(importlib.import_module(module), name).load(spec, choice, settings)
+    return engine

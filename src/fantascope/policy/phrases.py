@@ -1,0 +1,234 @@
+"""Phrases: words in order, found in a text however it is spelled.
+
+A text is folded before the search, and only for it: compatibility forms (full width, mathematical letters), combining
+marks, zero-width characters and look-alike letters of other scripts become plain ones (after Unicode TR 36 and TR 39).
+Then it is cut into words twice: as written, and with letters set apart (`n.u.d.e`, `n u d e`) joined and digits that
+stand for letters read as letters. Every word keeps its place in the original text, so a match names words that are there.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Generic, TypeVar
+
+GAP, WIDE_GAP = 4, 12
+"""How many words `...` and `......` may skip."""
+
+_LOOKALIKES = str.maketrans(
+    "аеорсухіјѕԁһӏвкмнтгпαβεικνορτυχγηωłøđıħŀ’‘ʼ",
+    "aeopcyxijsdhlbkmhtrnabeikvoptuxynwlodihl'''",
+)
+_LEET = str.maketrans("0134578@$!|", "oleasbbasii")
+_LEET_I = str.maketrans("0134578@$!|", "oieastbasil")
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+_CHUNK = re.compile(r"[^\s,;:()\[\]{}\"<>/\\]+")
+_EDGE = re.compile(r"^[^\w@$]+|[^\w]+$")
+_STOP = re.compile(r"[.;!?\n]")
+_PATTERN = re.compile(r"\{[^{}]*\}|<\w+>|\.{6}|\.{3}|=?[^\s{}<>=]+")
+_RUN = re.compile(r"(.)\1{2,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word of a text: the spellings it may stand for, its place, and whether a sentence ends behind it."""
+
+    forms: tuple[str, ...]
+    start: int
+    end: int
+    stop: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A match: half-open range of characters in the original text."""
+
+    start: int
+    end: int
+
+    def overlaps(self, other: Span) -> bool:
+        """Tell whether the two share a character."""
+        return self.start < other.end and other.start < self.end
+
+
+T = TypeVar("T")
+
+Word = frozenset[str]
+Choice = tuple[tuple[Word, ...], ...]
+Element = Choice | int
+"""Alternatives, each a sequence of words; or a gap: words to skip at most, negative when sentences may be crossed."""
+
+Phrase = tuple[Element, ...]
+
+
+def fold(text: str) -> tuple[str, Sequence[int]]:
+    """Return the folded text and, for each of its characters, the place in `text` it comes from."""
+    if text.isascii():
+        return text.lower(), range(len(text))
+    chars: list[str] = []
+    places: list[int] = []
+    for place, char in enumerate(text):
+        for part in unicodedata.normalize("NFKD", char).casefold().translate(_LOOKALIKES):
+            if unicodedata.category(part) not in ("Mn", "Me", "Cf"):
+                chars.append(part)
+                places.append(place)
+    return "".join(chars), places
+
+
+def tokenise(text: str) -> tuple[list[Token], list[Token]]:
+    """Return the words of a text as written, and as read through spacing, separators and digits for letters."""
+    folded, places = fold(text)
+    plain = [_token(folded, places, m.start(), m.end(), _forms(m.group())) for m in _WORD.finditer(folded)]
+    return plain, list(_joined(folded, places))
+
+
+def _token(folded: str, places: Sequence[int], start: int, end: int, forms: Iterable[str]) -> Token:
+    tail = folded[end : end + 2]
+    return Token(tuple(dict.fromkeys(forms)), places[start], places[end - 1] + 1, bool(_STOP.search(tail)))
+
+
+def _forms(word: str) -> Iterator[str]:
+    yield word
+    if "'" in word:
+        yield word.replace("'", "")
+        yield word.split("'")[0]
+    if _RUN.search(word):
+        yield _RUN.sub(r"\1", word)
+        yield _RUN.sub(r"\1\1", word)
+
+
+def _joined(folded: str, places: Sequence[int]) -> Iterator[Token]:
+    """Chunks without the marks inside; three or more single letters in a row become one word."""
+    run: list[tuple[int, int]] = []
+    for match in _CHUNK.finditer(folded):
+        start, end = match.span()
+        lead, trail = _EDGE.match(folded[start:end]), _EDGE.search(folded[start:end])
+        if lead:
+            start += lead.end()
+        if trail and trail.end() == match.end() - match.start() and trail.start() > 0:
+            end = match.start() + trail.start()
+        if start >= end:
+            continue
+        if end - start == 1:
+            if run and folded[run[-1][1] : start].isspace() and start - run[-1][1] > 1:
+                yield from _merge(folded, places, run)
+                run = []
+            run.append((start, end))
+            continue
+        yield from _merge(folded, places, run)
+        run = []
+        yield _token(folded, places, start, end, _read(folded[start:end]))
+    yield from _merge(folded, places, run)
+
+
+def _merge(folded: str, places: Sequence[int], run: list[tuple[int, int]]) -> Iterator[Token]:
+    if len(run) < 3:
+        for start, end in run:
+            yield _token(folded, places, start, end, _read(folded[start:end]))
+        return
+    word = "".join(folded[start:end] for start, end in run)
+    forms = [*_read(word), *(_read(word[1:]) if word[0] in "ai" else ())]
+    yield _token(folded, places, run[0][0], run[-1][1], forms)
+
+
+def _read(chunk: str) -> Iterator[str]:
+    """Spellings of a chunk: marks left out, digits and signs read as the letters they look like."""
+    for table in ({}, _LEET, _LEET_I):
+        word = "".join(char for char in chunk.translate(table) if char.isalnum())
+        yield from _forms(word)
+
+
+def inflect(word: str) -> Word:
+    """Return a word with its usual endings: plural, past, -ing (doubled consonants and silent e included)."""
+    forms = {word, word + "s"}
+    if len(word) >= 3 and word.isalpha():
+        forms |= {word + "es", word + "ed", word + "ing"}
+        if word.endswith("e"):
+            forms |= {word + "d", word[:-1] + "ing"}
+        if word.endswith("y"):
+            forms |= {word[:-1] + "ies", word[:-1] + "ied"}
+        if word[-1] not in "aeiouywx" and word[-2] in "aeiou":
+            forms |= {word + word[-1] + "ed", word + word[-1] + "ing"}
+    return frozenset(forms)
+
+
+@lru_cache(maxsize=8192)
+def _words(text: str, exact: bool) -> tuple[Word, ...]:
+    words = [part for chunk in fold(text)[0].split() for part in re.split(r"[-/.]", chunk) if part]
+    return tuple(frozenset(_forms(word)) if exact else inflect(word) for word in words)
+
+
+def compile_phrase(pattern: str, lists: Mapping[str, Sequence[str]], *, exact: bool = False) -> list[Phrase]:
+    """Read one pattern of rules.toml; optional parts give several phrases.
+
+    Raises:
+        ValueError: an unknown list, or a gap at an end.
+    """
+    phrases: list[list[Element]] = [[]]
+    for part in _PATTERN.findall(pattern):
+        optional = False
+        element: Element
+        if set(part) == {"."}:
+            element = GAP if len(part) == 3 else -WIDE_GAP
+        elif part[0] == "<":
+            if part[1:-1] not in lists:
+                raise ValueError(f"there is no list {part[1:-1]!r}")
+            element = tuple(_words(item, exact) for item in lists[part[1:-1]])
+        elif part[0] == "{":
+            options = [option.strip() for option in part[1:-1].split("|")]
+            optional = "" in options
+            element = tuple(_words(option.lstrip("="), exact or option[0] == "=") for option in options if option)
+        else:
+            element = (_words(part.lstrip("="), exact or part[0] == "="),)
+        phrases = [phrase + [element] for phrase in phrases] + (phrases if optional else [])
+    if any(not p or isinstance(p[0], int) or isinstance(p[-1], int) for p in phrases):
+        raise ValueError("a phrase starts and ends with a word")
+    return [tuple(phrase) for phrase in phrases]
+
+
+class Index(Generic[T]):
+    """Phrases of many owners, found in one pass: a text of n words costs n look-ups."""
+
+    def __init__(self) -> None:
+        self._by_word: dict[str, list[tuple[T, Phrase]]] = {}
+
+    def add(self, owner: T, phrase: Phrase) -> None:
+        """Add a phrase of `owner`."""
+        first = phrase[0]
+        assert not isinstance(first, int)
+        for word in {form for option in first for form in option[0]}:
+            self._by_word.setdefault(word, []).append((owner, phrase))
+
+    def find(self, tokens: Sequence[Token]) -> Iterator[tuple[T, Span, int, int]]:
+        """Yield (owner, span of characters, first token, token behind the last) of every match."""
+        for at, token in enumerate(tokens):
+            for form in token.forms:
+                for owner, phrase in self._by_word.get(form, ()):
+                    end = _match(phrase, 0, tokens, at)
+                    if end:
+                        yield owner, Span(token.start, tokens[end - 1].end), at, end
+
+
+def _match(phrase: Phrase, k: int, tokens: Sequence[Token], at: int) -> int:
+    """Return the token behind the match of `phrase[k:]` at `at`, or 0."""
+    if k == len(phrase):
+        return at
+    element = phrase[k]
+    if isinstance(element, int):
+        for skipped in range(abs(element) + 1):
+            if at + skipped >= len(tokens) or (element > 0 and tokens[at + skipped - 1].stop):
+                return 0
+            end = _match(phrase, k + 1, tokens, at + skipped)
+            if end:
+                return end
+        return 0
+    for option in element:
+        end = at + len(option)
+        if end <= len(tokens) and all(not word.isdisjoint(tokens[at + n].forms) for n, word in enumerate(option)):
+            found = _match(phrase, k + 1, tokens, end)
+            if found:
+                return found
+    return 0

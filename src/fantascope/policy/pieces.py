@@ -1,0 +1,55 @@
+"""Pieces of a text: the whole, its clauses and sliding windows, so that a few words cannot hide among many."""
+
+from __future__ import annotations
+
+import re
+
+from fantascope.policy.phrases import Span
+
+WINDOW = 8
+"""Words of the shortest window; the next one starts half a window on."""
+
+MOST = 64
+"""Pieces of one text at most: a longer text gets longer windows, so the cost of judging is bounded."""
+
+WHOLE = 48
+"""Words up to which a text is also judged as a whole: beyond, a mean over so much says little."""
+
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+_BREAK = re.compile(r"[,.;:!?|()\[\]\n]")
+
+
+def pieces(text: str) -> list[Span]:
+    """Return the pieces of a text to compare with the rules' sentences, each two words long at least.
+
+    A text of one word is a piece by itself; a text without a word has none.
+    """
+    words = [Span(match.start(), match.end()) for match in _WORD.finditer(text)]
+    if not words:
+        return []
+    if len(words) <= 2:
+        return [Span(words[0].start, words[-1].end)]
+    found = dict.fromkeys(_clauses(text, words))
+    if len(words) <= WHOLE:
+        found = {Span(words[0].start, words[-1].end): None} | found
+    if len(found) > MOST // 2:
+        found = {}
+    size = WINDOW
+    while len(words) / (size // 2) > MOST // 2:
+        size *= 2
+    if len(words) > size:
+        for at in range(0, len(words) - size // 2, size // 2):
+            found[Span(words[at].start, words[min(at + size, len(words)) - 1].end)] = None
+    return list(found)
+
+
+def _clauses(text: str, words: list[Span]) -> list[Span]:
+    out: list[Span] = []
+    first = 0
+    for n, word in enumerate(words):
+        last = n + 1 == len(words)
+        if last or _BREAK.search(text, word.end, words[n + 1].start):
+            if n > first:
+                out.append(Span(words[first].start, word.end))
+            first = n + 1
+    return out

@@ -1,0 +1,222 @@
+"""The rules as data: `rules.toml` and `artists.toml`, read and checked."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from fantascope.errors import InvalidValue
+from fantascope.policy.phrases import compile_phrase
+
+RULES = Path(__file__).with_name("rules.toml")
+ARTISTS = Path(__file__).with_name("artists.toml")
+TERM = 70
+"""Years of protection after the year of death (Directive 2006/116/EC, article 1)."""
+
+CATEGORIES = (
+    "harassment",
+    "harassment/threatening",
+    "hate",
+    "hate/threatening",
+    "illicit",
+    "illicit/violent",
+    "self-harm",
+    "self-harm/intent",
+    "self-harm/instructions",
+    "sexual",
+    "sexual/minors",
+    "violence",
+    "violence/graphic",
+)
+"""The categories of OpenAI's moderation (openai-python, `types/moderation.py`); a rules file needs each of them."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule. `threshold` is the score in 0 … 1 from which it refuses."""
+
+    id: str
+    category: str
+    reason: str
+    offer: str
+    threshold: float
+    phrases: tuple[str, ...]
+    exceptions: tuple[str, ...]
+    examples: tuple[str, ...]
+    counterexamples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Artist:
+    """Somebody whose style is asked for. `born` and `died` are years, None where unknown or not."""
+
+    name: str
+    offer: str
+    born: int | None = None
+    died: int | None = None
+    names: tuple[str, ...] = ()
+    surnames: tuple[str, ...] = ()
+
+    def free(self, year: int) -> bool:
+        """Tell whether the works are in the public domain in this year."""
+        return self.died is not None and year > self.died + TERM
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the two files say, and the sha256 of their bytes (rules.toml, then artists.toml)."""
+
+    version: str
+    date: datetime.date
+    encoder: str
+    hash: str
+    benign: tuple[str, ...]
+    lists: Mapping[str, tuple[str, ...]]
+    negative_fields: frozenset[str]
+    negative_rules: frozenset[str]
+    rules: tuple[Rule, ...]
+    artists: tuple[Artist, ...]
+
+
+def read_rules(path: Path, artists: Path) -> Rules:
+    """Read and check both files.
+
+    Raises:
+        InvalidValue: a file cannot be read or is malformed; the message names file, line and rule.
+    """
+    raw, more = _bytes(path), _bytes(artists)
+    data = _Reader(path, raw)
+    top = data.table
+    data.known(top, {"version", "date", "encoder", "benign", "negatives", "lists", "rule"}, "the file")
+    lists = {
+        name: data.texts(top.get("lists", {}), name, "[lists]") for name in data.get(top, "lists", dict, "the file")
+    }
+    rules = tuple(_rule(data, entry, n, lists) for n, entry in enumerate(data.get(top, "rule", list, "the file")))
+    ids = [rule.id for rule in rules]
+    for rule in rules:
+        if ids.count(rule.id) > 1:
+            data.fail("is there twice", f"rule {rule.id!r}")
+    missing = sorted(set(CATEGORIES) - {rule.category for rule in rules})
+    if missing:
+        data.fail(f"has no rule of the category {', '.join(missing)}", "the file")
+    negatives = data.get(top, "negatives", dict, "the file")
+    strict = data.texts(negatives, "rules", "[negatives]")
+    for name in strict:
+        if name not in ids:
+            data.fail(f"names the rule {name!r}, which is not there", "[negatives]")
+    return Rules(
+        version=data.get(top, "version", str, "the file"),
+        date=data.get(top, "date", datetime.date, "the file"),
+        encoder=data.get(top, "encoder", str, "the file"),
+        hash=hashlib.sha256(raw + more).hexdigest(),
+        benign=data.texts(top, "benign", "the file"),
+        lists=lists,
+        negative_fields=frozenset(data.texts(negatives, "fields", "[negatives]")),
+        negative_rules=frozenset(strict),
+        rules=rules,
+        artists=_artists(_Reader(artists, more)),
+    )
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidValue(f"The policy file {path} cannot be read: {error.strerror}.", param="policy") from error
+
+
+class _Reader:
+    """A TOML file whose errors name the line."""
+
+    def __init__(self, path: Path, raw: bytes) -> None:
+        self.path = path
+        try:
+            self.text = raw.decode("utf-8")
+            self.table: dict[str, Any] = tomllib.loads(self.text)
+        except UnicodeDecodeError as error:
+            raise InvalidValue(f"{path} is not UTF-8 text (byte {error.start}).", param="policy") from error
+        except tomllib.TOMLDecodeError as error:
+            raise InvalidValue(f"{path} is not valid TOML: {error}.", param="policy") from error
+
+    def fail(self, said: str, where: str) -> None:
+        """Raise an error that names the file, the place and the line the place begins at."""
+        mark = where.split("'")[1] if "'" in where else where
+        lines = [n for n, line in enumerate(self.text.splitlines(), 1) if f'"{mark}"' in line or line.startswith(mark)]
+        at = f", line {lines[0]}" if lines else ""
+        raise InvalidValue(
+            f"{self.path}{at}: {where} {said}.", param="policy", hint="docs/policy.md shows the form of a rule."
+        )
+
+    def known(self, table: Mapping[str, Any], names: set[str], where: str) -> None:
+        """Refuse keys that mean nothing here: a misspelt key would silently do nothing."""
+        for key in table:
+            if key not in names:
+                self.fail(f"has the unknown key {key!r}; known are {', '.join(sorted(names))}", where)
+
+    def get(self, table: Mapping[str, Any], key: str, kind: type, where: str) -> Any:
+        """Return a value of this kind."""
+        if key not in table:
+            self.fail(f"lacks {key!r}", where)
+        value = table[key]
+        if not isinstance(value, kind) or isinstance(value, bool) or value == "":
+            self.fail(f"has {key} = {value!r}, which is not a {kind.__name__} with something in it", where)
+        return value
+
+    def texts(self, table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+        """Return a list of non-empty strings."""
+        items = self.get(table, key, list, where)
+        for item in items:
+            if not isinstance(item, str) or not item.strip():
+                self.fail(f"has {item!r} in {key}, where a text belongs", where)
+        return tuple(items)
+
+
+def _rule(data: _Reader, entry: Any, n: int, lists: Mapping[str, tuple[str, ...]]) -> Rule:
+    if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
+        data.fail("has no id", f"rule number {n + 1}")
+    where = f"rule {entry['id']!r}"
+    data.known(entry, {field.name for field in fields(Rule)}, where)
+    threshold = entry.get("threshold")
+    if not isinstance(threshold, (int, float)) or isinstance(threshold, bool) or not 0 < threshold <= 1:
+        data.fail(f"has threshold = {threshold!r}; it must be a number above 0 and at most 1", where)
+    category = data.get(entry, "category", str, where)
+    rule = Rule(
+        id=entry["id"],
+        category=category,
+        reason=data.get(entry, "reason", str, where),
+        offer=data.get(entry, "offer", str, where),
+        threshold=float(threshold),
+        phrases=data.texts(entry, "phrases", where),
+        exceptions=data.texts(entry, "exceptions", where) if "exceptions" in entry else (),
+        examples=data.texts(entry, "examples", where),
+        counterexamples=data.texts(entry, "counterexamples", where) if "counterexamples" in entry else (),
+    )
+    if not rule.examples and not rule.phrases:
+        data.fail("has neither phrases nor examples, so it would never refuse", where)
+    for pattern in (*rule.phrases, *rule.exceptions):
+        try:
+            compile_phrase(pattern, lists)
+        except ValueError as error:
+            data.fail(f"has the phrase {pattern!r}: {error}", where)
+    return rule
+
+
+def _artists(data: _Reader) -> tuple[Artist, ...]:
+    data.known(data.table, {"artists"}, "the file")
+    rows = []
+    for name, row in data.get(data.table, "artists", dict, "the file").items():
+        where = f"artist {name!r}"
+        if not isinstance(row, dict):
+            data.fail("is not a table", where)
+        data.known(row, {field.name for field in fields(Artist)} - {"name"}, where)
+        years = {key: data.get(row, key, int, where) for key in ("born", "died") if key in row}
+        if years.get("died", 9999) < years.get("born", 0):
+            data.fail("died before being born", where)
+        texts = {key: data.texts(row, key, where) for key in ("names", "surnames") if key in row}
+        rows.append(Artist(name=name, offer=data.get(row, "offer", str, where), **years, **texts))
+    return tuple(rows)

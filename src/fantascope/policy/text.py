@@ -1,0 +1,261 @@
+"""Judging texts: by phrases, by meaning and by the names of artists; one verdict for every rule."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from fantascope.policy.artists import THRESHOLD, Artists, Named
+from fantascope.policy.meaning import Embed, Floats, Meaning
+from fantascope.policy.phrases import Index, Span, compile_phrase, tokenise
+from fantascope.policy.pieces import pieces
+from fantascope.policy.rules import ARTISTS, RULES, Rule, Rules, read_rules
+from fantascope.receipt import Verdict
+from fantascope.request import TEXT, Request
+
+LIVING, PROTECTED, FREE = "artist/living", "artist/protected", "artist/public-domain"
+
+_ITEM = re.compile(r"[^,;.|\n]*[^,;.|\s][^,;.|\n]*")
+_MOST_WORDS = 5
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything the policy has to say of one text: a verdict for every rule, the refusing ones first.
+
+    `near` names, by rule, the rule's own sentence that is nearest to the text; it is empty without an encoder.
+    """
+
+    text: str
+    policy: str
+    verdicts: tuple[Verdict, ...]
+    near: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def allowed(self) -> bool:
+        """Whether no rule refuses."""
+        return all(verdict.allowed for verdict in self.verdicts)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A text, its pieces, their vectors `(pieces, 384)` and scores `(pieces, rules)`; no scores without an encoder."""
+
+    field: str
+    text: str
+    spans: list[Span]
+    vectors: Floats | None = None
+    scores: Floats | None = None
+
+
+class Policy:
+    """The rules in force, ready to judge. Get one with `Policy.load()`.
+
+    Attributes:
+        version: Of the rules file.
+        hash: sha256 of the bytes of rules.toml followed by artists.toml, hex.
+        label: Version and hash: what stands in `Verdict.policy` and `Receipt.policy`.
+        rules: In the order of the file, which is the order of refusals.
+    """
+
+    def __init__(self, data: Rules) -> None:
+        self.data = data
+        self.version, self.hash = data.version, data.hash
+        self.label = f"{data.version} sha256:{data.hash}"
+        self.rules: tuple[Rule, ...] = data.rules
+        self._meaning: Meaning | None = None
+
+    @staticmethod
+    def load(path: Path | None = None, artists: Path | None = None) -> Policy:
+        """Return the policy of these files (the shipped ones where None), read once while they stay as they are.
+
+        Raises:
+            InvalidValue: a file is missing or malformed; the message names file, line and rule.
+        """
+        return _load(_stamp(path if path is not None else RULES), _stamp(artists if artists is not None else ARTISTS))
+
+    def check_text(self, text: str, *, field: str, embed: Embed | None) -> list[Verdict]:
+        """Judge one text.
+
+        Args:
+            text: Any text.
+            field: The request's field it stands in: a negative prompt is judged by the strict rules only, item by item.
+            embed: The text encoder; None judges by phrases and names alone.
+
+        Returns:
+            Refusals first, in the order of the rules; behind them every other rule's verdict, for the record.
+        """
+        return self._verdicts(self._read([(field, text)], embed)[0])
+
+    def judge_request(self, request: Request, *, embed: Embed | None) -> list[Verdict]:
+        """Judge every text of a request, with one call of `embed`.
+
+        Returns:
+            Every refusal; behind them, for the record, each other rule's verdict of the highest score.
+        """
+        refused: list[Verdict] = []
+        record: dict[str, Verdict] = {}
+        for reading in self._read(list(request.walk(TEXT)), embed):
+            for verdict in self._verdicts(reading):
+                if not verdict.allowed:
+                    refused.append(verdict)
+                elif verdict.rule not in record or verdict.score > record[verdict.rule].score:
+                    record[verdict.rule] = verdict
+        named = {verdict.rule for verdict in refused}
+        return refused + [verdict for rule, verdict in record.items() if rule not in named]
+
+    def explain(self, text: str, embed: Embed | None = None, *, field: str = "prompt") -> Explanation:
+        """Judge one text and say everything: what `fantascope policy test` prints."""
+        reading = self._read([(field, text)], embed)[0]
+        near: dict[str, str] = {}
+        if self._meaning is not None and reading.scores is not None and reading.vectors is not None and reading.spans:
+            for n, rule in self._judging(field):
+                near[rule.id] = self._meaning.nearest(reading.vectors[reading.scores[:, n].argmax()], n)
+        return Explanation(text, self.label, tuple(self._verdicts(reading)), near)
+
+    @cached_property
+    def _artists(self) -> Artists:
+        return Artists(self.data.artists, self.data.date.year)
+
+    @cached_property
+    def _phrases(self) -> Index[tuple[int, bool]]:
+        """Phrases (True) and exceptions (False) of all rules, by the rule's number."""
+        index: Index[tuple[int, bool]] = Index()
+        for n, rule in enumerate(self.rules):
+            for refuses, patterns in ((True, rule.phrases), (False, rule.exceptions)):
+                for pattern in patterns:
+                    for phrase in compile_phrase(pattern, self.data.lists):
+                        index.add((n, refuses), phrase)
+        return index
+
+    def _negative(self, field: str) -> bool:
+        return field in self.data.negative_fields
+
+    def _judging(self, field: str) -> Iterator[tuple[int, Rule]]:
+        """Yield the rules that judge this field, with their numbers."""
+        for n, rule in enumerate(self.rules):
+            if not self._negative(field) or rule.id in self.data.negative_rules:
+                yield n, rule
+
+    def _read(self, texts: Sequence[tuple[str, str]], embed: Embed | None) -> list[_Reading]:
+        """Cut (field, text) pairs into pieces and embed all of them at once."""
+        readings = [
+            _Reading(name, text, _items(text) if self._negative(name) else pieces(text)) for name, text in texts
+        ]
+        parts = [reading.text[span.start : span.end] for reading in readings for span in reading.spans]
+        if embed is None or not parts:
+            return readings
+        if self._meaning is None:
+            self._meaning = Meaning(self.data, embed)
+        distinct = list(dict.fromkeys(parts))
+        place = {part: n for n, part in enumerate(distinct)}
+        vectors = embed(distinct)[[place[part] for part in parts]]
+        scores = self._meaning.scores(vectors)
+        out, at = [], 0
+        for reading in readings:
+            rows = slice(at, at + len(reading.spans))
+            out.append(_Reading(reading.field, reading.text, reading.spans, vectors[rows], scores[rows]))
+            at = rows.stop
+        return out
+
+    def _hits(self, reading: _Reading) -> dict[int, list[Span]]:
+        """Return where phrases stand that no exception excuses, by rule number."""
+        whole = Span(0, len(reading.text))
+        hits: dict[int, list[Span]] = {}
+        excused: dict[int, list[Span]] = {}
+        for item in _items(reading.text) if self._negative(reading.field) else [whole]:
+            for tokens in tokenise(reading.text[item.start : item.end]):
+                for (n, refuses), span, _, _ in self._phrases.find(tokens):
+                    found = Span(span.start + item.start, span.end + item.start)
+                    (hits if refuses else excused).setdefault(n, []).append(found)
+        return {
+            n: left
+            for n, spans in hits.items()
+            if (left := [span for span in spans if not any(span.overlaps(other) for other in excused.get(n, ()))])
+        }
+
+    def _verdicts(self, reading: _Reading) -> list[Verdict]:
+        hits = self._hits(reading)
+        verdicts = [self._verdict(reading, n, rule, hits.get(n, [])) for n, rule in self._judging(reading.field)]
+        if not self._negative(reading.field):
+            verdicts += self._named(reading)
+        return sorted(verdicts, key=lambda verdict: verdict.allowed)
+
+    def _verdict(self, reading: _Reading, n: int, rule: Rule, hits: list[Span]) -> Verdict:
+        score, spans = 0.0, hits
+        if hits:
+            score = 1.0
+        elif reading.scores is not None and len(reading.scores):
+            column = reading.scores[:, n]
+            score = round(float(column.max()), 3)
+            over = [span for span, value in zip(reading.spans, column, strict=True) if value >= rule.threshold]
+            spans = sorted(over, key=lambda span: span.end - span.start)[:1]
+        refuses = score >= rule.threshold
+        if refuses and not spans:
+            spans = [reading.spans[int(reading.scores[:, n].argmax())]] if reading.scores is not None else []
+        words = tuple(dict.fromkeys(reading.text[span.start : span.end] for span in spans))[:_MOST_WORDS]
+        return Verdict(
+            allowed=not refuses,
+            rule=rule.id,
+            score=score,
+            threshold=rule.threshold,
+            reason=_reason(rule.reason, rule.id, score, rule.threshold, words) if refuses else "Below the threshold.",
+            subject=reading.field,
+            words=words if refuses else (),
+            offer=_offer(rule.offer) if refuses else None,
+            policy=self.hash,
+        )
+
+    def _named(self, reading: _Reading) -> Iterator[Verdict]:
+        """Yield a verdict for every artist the text names, by the heaviest use of the name."""
+        found: dict[str, Named] = {}
+        for tokens in tokenise(reading.text):
+            for named in self._artists.find(tokens):
+                if named.artist.name not in found or named.score > found[named.artist.name].score:
+                    found[named.artist.name] = named
+        for named in found.values():
+            refuses = not named.free and named.score >= THRESHOLD
+            rule = FREE if named.free else LIVING if named.artist.died is None else PROTECTED
+            words = (reading.text[named.span.start : named.span.end],)
+            why = named.why()
+            yield Verdict(
+                allowed=not refuses,
+                rule=rule,
+                score=named.score,
+                threshold=THRESHOLD,
+                reason=_reason(why, rule, named.score, THRESHOLD, words) if refuses else why,
+                subject=reading.field,
+                words=words,
+                offer=_offer(named.artist.offer) if refuses else None,
+                policy=self.hash,
+            )
+
+
+def _reason(why: str, rule: str, score: float, threshold: float, words: Sequence[str]) -> str:
+    said = ", ".join(f"“{' '.join(word.split())}”" for word in words)
+    return f"{why} Rule {rule}, score {score:.2f} (refused from {threshold:.2f}), the words: {said}."
+
+
+def _offer(offer: str) -> str:
+    return f"Allowed instead: {offer}."
+
+
+def _items(text: str) -> list[Span]:
+    """Return the items of a list of things that must not be seen."""
+    return [Span(match.start(), match.end()) for match in _ITEM.finditer(text)]
+
+
+def _stamp(path: Path) -> tuple[Path, int, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return path, 0, 0
+    return path, stat.st_mtime_ns, stat.st_size
+
+
+@lru_cache(maxsize=8)
+def _load(rules: tuple[Path, int, int], artists: tuple[Path, int, int]) -> Policy:
+    return Policy(read_rules(rules[0], artists[0]))

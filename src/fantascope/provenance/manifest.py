@@ -1,0 +1,197 @@
+"""The signed C2PA manifest: written last, over the whole file, so that any later change shows.
+
+Nothing here uses a network: no time stamp authority, no remote manifest, no revocation service.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fantascope.artifact import MEDIA_TYPES
+from fantascope.errors import ProvenanceError
+from fantascope.provenance import pictures
+from fantascope.provenance.keys import Keys
+from fantascope.receipt import Receipt
+
+TRAINED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+"""IPTC's word for: made by a model that was trained."""
+
+GENERATED = ("trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "algorithmicMedia")
+RECEIPT_LABEL, MINING_LABEL = "org.fantascope.receipt", "cawg.training-mining"
+USES = ("cawg.ai_generative_training", "cawg.ai_training", "cawg.ai_inference", "cawg.data_mining")
+UNTRUSTED = "signingCredential.untrusted"
+
+_WRITE = {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_after_sign": False}}
+_READ = {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": True}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a file's active manifest says, and what checking it gave.
+
+    Attributes:
+        valid: The signature and every hash hold.
+        trusted: The signer's root is one that this studio recognises.
+        failures: C2PA status codes of what does not hold, trust left out.
+        issuer: Organisation on the signing certificate.
+        generator: Program named in the claim.
+        sources: IPTC digital source types of the actions, last part only.
+        mining: Use → `allowed`, `notAllowed` or `constrained`.
+        record: Our receipt assertion, whole or private, or None.
+        ingredients: How many parents it names.
+    """
+
+    valid: bool
+    trusted: bool
+    failures: tuple[str, ...] = ()
+    issuer: str = ""
+    generator: str = ""
+    sources: tuple[str, ...] = ()
+    mining: dict[str, str] = field(default_factory=dict)
+    record: dict[str, Any] | None = None
+    ingredients: int = 0
+
+
+def record_of(receipt: Receipt) -> dict[str, Any]:
+    """Return what the manifest says of a receipt; of a private one: id, pixels and licences only."""
+    if not receipt.private:
+        return receipt.dump()
+    weights = [{"part": w.part, "sha256": w.sha256, "licence": w.licence} for w in receipt.ran.weights]
+    return {
+        "id": receipt.id,
+        "private": True,
+        "pixels_sha256": receipt.pixels_sha256,
+        "attribution": list(receipt.attribution),
+        "fantascope": receipt.fantascope,
+        "ran": {"weights": weights},
+    }
+
+
+def sign(data: bytes, form: str, receipt: Receipt, keys: Keys, parents: Sequence[Path | bytes] = ()) -> bytes:
+    """Return the file `data` with a signed manifest inside.
+
+    Args:
+        data: A PNG, JPEG or WebP file that already holds its mark and its metadata.
+        form: `png`, `jpeg` or `webp`.
+        receipt: Closed receipt.
+        keys: Signing keys.
+        parents: Files this picture was made from, kept as ingredients with their own manifests.
+
+    Raises:
+        ProvenanceError: the manifest cannot be made.
+    """
+    import c2pa
+
+    info = c2pa.C2paSignerInfo(alg=b"es256", sign_cert=keys.chain, private_key=keys.private, ta_url=None)
+    target = io.BytesIO()
+    try:
+        with (
+            c2pa.Context(c2pa.Settings.from_dict(_WRITE)) as context,
+            c2pa.Signer.from_info(info) as signer,
+            c2pa.Builder(_definition(receipt, form, len(parents)), context) as builder,
+        ):
+            for index, parent in enumerate(parents):
+                raw = pictures.load(parent)
+                kind = MEDIA_TYPES[pictures.probe(raw).form]
+                ingredient = {"title": f"parent {index}", "relationship": "inputTo", "label": f"parent-{index}"}
+                builder.add_ingredient(ingredient, kind, io.BytesIO(raw))
+            builder.sign(signer, MEDIA_TYPES[form], io.BytesIO(data), target)
+    except c2pa.C2paError as error:
+        raise ProvenanceError(f"The picture cannot be signed: {error}") from error
+    return target.getvalue()
+
+
+def read_manifest(source: Path | bytes, trust: bytes = b"") -> Manifest | None:
+    """Return what the manifest of a PNG, JPEG or WebP file says, or None when there is none.
+
+    Args:
+        source: The file or its bytes.
+        trust: PEM texts of the roots to recognise (see `keys.anchors`).
+
+    Raises:
+        InvalidPicture: the file is not a picture that can be read safely.
+    """
+    import c2pa
+
+    data = pictures.load(source)
+    media = MEDIA_TYPES[pictures.probe(data).form]
+    settings: dict[str, Any] = {"verify": _READ}
+    if trust:
+        settings["trust"] = {"trust_anchors": trust.decode("ascii", "ignore")}
+    try:
+        with (
+            c2pa.Context(c2pa.Settings.from_dict(settings)) as context,
+            c2pa.Reader(media, io.BytesIO(data), context=context) as reader,
+        ):
+            return _manifest(json.loads(reader.json()))
+    except c2pa.C2paError.ManifestNotFound:
+        return None
+    except c2pa.C2paError as error:
+        return Manifest(valid=False, trusted=False, failures=(str(error)[:200],))
+
+
+def _definition(receipt: Receipt, form: str, parents: int) -> dict[str, Any]:
+    agent = {"name": "Fantascope", "version": receipt.fantascope}
+    created: dict[str, Any] = {
+        "action": "c2pa.created",
+        "digitalSourceType": TRAINED,
+        "softwareAgent": agent,
+    }
+    if parents:
+        created["parameters"] = {"ingredientIds": [f"parent-{index}" for index in range(parents)]}
+    return {
+        "claim_generator_info": [agent],
+        "title": f"fantascope-{receipt.id}",
+        "format": MEDIA_TYPES[form],
+        "assertions": [
+            {"label": "c2pa.actions.v2", "data": {"actions": [created]}},
+            {"label": MINING_LABEL, "data": {"entries": {use: {"use": "notAllowed"} for use in USES}}},
+            {"label": RECEIPT_LABEL, "kind": "Json", "data": record_of(receipt)},
+        ],
+    }
+
+
+def _manifest(report: dict[str, Any]) -> Manifest:
+    """Turn the reader's report into a `Manifest`; a foreign file may lack anything."""
+    active = _dict(_dict(report.get("manifests")).get(str(report.get("active_manifest"))))
+    signature = _dict(active.get("signature_info"))
+    named = [_dict(entry) for entry in _list(active.get("claim_generator_info"))]
+    results = _dict(_dict(report.get("validation_results")).get("activeManifest"))
+    codes = [str(_dict(entry).get("code")) for entry in _list(results.get("failure"))]
+    sources: list[str] = []
+    mining: dict[str, str] = {}
+    record: dict[str, Any] | None = None
+    for assertion in map(_dict, _list(active.get("assertions"))):
+        label, data = str(assertion.get("label")), _dict(assertion.get("data"))
+        if label.startswith("c2pa.actions"):
+            kinds = [_dict(action).get("digitalSourceType") for action in _list(data.get("actions"))]
+            sources += [str(kind).rsplit("/", 1)[-1] for kind in kinds if kind]
+        elif label.startswith((MINING_LABEL, "c2pa.training-mining")):
+            mining |= {str(use): str(_dict(rule).get("use")) for use, rule in _dict(data.get("entries")).items()}
+        elif label == RECEIPT_LABEL:
+            record = data
+    state = report.get("validation_state")
+    return Manifest(
+        valid=state in ("Valid", "Trusted"),
+        trusted=state == "Trusted",
+        failures=tuple(dict.fromkeys(code for code in codes if code != UNTRUSTED)),
+        issuer=str(signature.get("issuer") or ""),
+        generator=str(next((entry["name"] for entry in named if "name" in entry), active.get("claim_generator") or "")),
+        sources=tuple(dict.fromkeys(sources)),
+        mining=mining,
+        record=record,
+        ingredients=len(_list(active.get("ingredients"))),
+    )
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,103 @@
+"""Training the autoencoder, and later its decoder alone on frozen, slightly noisy latents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL
+from torch import Tensor
+
+from fantascope.train.fit import Batch, Batches, FitConfig, FitEvent, fit
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """What the autoencoder is trained for.
+
+    Attributes:
+        fit: The loop's settings.
+        kl: Weight of the divergence from a standard normal, a mean over latent elements.
+        edges: Weight of the difference of the picture's gradients.
+        noise: Standard deviation of the noise added to latents, in units of each channel's own.
+        halved: Share of steps that also decode the latents at half size and compare with the picture at half size.
+    """
+
+    fit: FitConfig
+    kl: float = 5e-4
+    edges: float = 1.0
+    noise: float = 0.1
+    halved: float = 0.25
+
+
+def reconstruction(guess: Tensor, picture: Tensor, edges: float) -> Tensor:
+    """L1 + L2 + `edges` times the L1 of horizontal and vertical gradients; (B, 3, H, W) in -1..1 to a scalar."""
+    error = guess - picture
+    across = (error[..., 1:] - error[..., :-1]).abs().mean()
+    down = (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
+    return error.abs().mean() + error.square().mean() + edges * (across + down)
+
+
+def psnr(guess: Tensor, picture: Tensor) -> float:
+    """Peak signal to noise ratio in dB of pictures in -1..1."""
+    return float(-10 * ((guess.detach().float() - picture) / 2).clamp(-1, 1).square().mean().log10())
+
+
+def train_autoencoder(
+    config: AutoencoderConfig, run: Path, model: AutoencoderKL, batches: Batches
+) -> Iterator[FitEvent]:
+    """Train encoder and decoder together on `picture` batches, (B, 3, 128, 128) in -1..1."""
+
+    def loss(batch: Batch, source: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        picture = batch["picture"].contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            spread = model.encode(picture).latent_dist
+            latent = spread.mean.float() + spread.std.float() * _normal(spread.mean, source)
+            latent = latent + config.noise * _spread(latent) * _normal(latent, source)
+            guess = model.decode(latent).sample.float()
+            total = reconstruction(guess, picture, config.edges)
+            if float(torch.rand((), generator=source)) < config.halved:
+                small = model.decode(F.avg_pool2d(latent, 2)).sample.float()
+                total = total + 0.5 * reconstruction(small, F.avg_pool2d(picture, 2), config.edges)
+        mean, logvar = spread.mean.float(), spread.logvar.float()
+        kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
+        return total + config.kl * kl, {"psnr": psnr(guess, picture), "kl": float(kl.detach())}
+
+    return fit(model, loss, batches, config.fit, run)
+
+
+def train_decoder(
+    config: AutoencoderConfig, run: Path, model: AutoencoderKL, batches: Batches
+) -> Iterator[FitEvent]:
+    """Train the decoder alone on `picture` batches; the encoder is frozen, so latents stay what they are.
+
+    The noise on each picture's latents is drawn from 0 to `config.noise` of their deviation: the decoder learns to mend
+    the small errors that a denoiser leaves.
+    """
+    model.encoder.requires_grad_(False)
+    if model.quant_conv is not None:
+        model.quant_conv.requires_grad_(False)
+
+    def loss(batch: Batch, source: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        picture = batch["picture"].contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad():
+                latent = model.encode(picture).latent_dist.mean.float()
+            level = config.noise * torch.rand(len(picture), 1, 1, 1, generator=source)
+            noisy = latent + level * _spread(latent) * _normal(latent, source)
+            guess = model.decode(noisy).sample.float()
+        return reconstruction(guess, picture, config.edges), {"psnr": psnr(guess, picture)}
+
+    return fit(model, loss, batches, config.fit, run)
+
+
+def _spread(latent: Tensor) -> Tensor:
+    """Standard deviation of each channel of a batch, (1, C, 1, 1), without gradient."""
+    return latent.detach().std(dim=(0, 2, 3), keepdim=True)
+
+
+def _normal(like: Tensor, source: torch.Generator) -> Tensor:
+    return torch.randn(like.shape, generator=source)

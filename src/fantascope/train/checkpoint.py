@@ -1,0 +1,67 @@
+"""Writing trained networks as an ordinary diffusers folder, with the hashes of every weights file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from fantascope.train.base import schedule
+
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+
+INDEX: dict[str, Any] = {
+    "_class_name": "StableDiffusionPipeline",
+    "_diffusers_version": "0.38.0",
+    "feature_extractor": [None, None],
+    "image_encoder": [None, None],
+    "requires_safety_checker": False,
+    "safety_checker": [None, None],
+    "scheduler": ["diffusers", "DDIMScheduler"],
+    "text_encoder": ["transformers", "BertModel"],
+    "tokenizer": ["transformers", "BertTokenizer"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+}
+
+
+def write_module(model: UNet2DConditionModel | AutoencoderKL, folder: Path) -> None:
+    """Write `config.json` and the weights in float16."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {key: value for key, value in model.config.items() if key not in ("_name_or_path", "_use_default_values")}
+    config = {"_class_name": type(model).__name__, **config}
+    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
+    state = {name: value.detach().half().contiguous() for name, value in model.state_dict().items()}
+    new = folder / f"{WEIGHTS}.new"
+    save_file(state, new, metadata={"format": "pt"})
+    new.chmod(0o644)
+    new.replace(folder / WEIGHTS)
+
+
+def read_module(model: nn.Module, folder: Path) -> None:
+    """Load float16 weights that `write_module` wrote into a model of the same layout, as float32."""
+    state = load_file(folder / WEIGHTS)
+    model.load_state_dict({name: value.to(torch.float32) for name, value in state.items()})
+
+
+def write_frame(folder: Path) -> None:
+    """Write what a diffusers folder needs around its parts: `model_index.json` and the scheduler."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model_index.json").write_text(json.dumps(INDEX, indent=2) + "\n", "utf-8")
+    place = folder / "scheduler"
+    place.mkdir(exist_ok=True)
+    config = {key: value for key, value in schedule().config.items() if not key.startswith("_")}
+    config = {"_class_name": "DDIMScheduler", **config}
+    (place / "scheduler_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
+
+
+def hash_weights(folder: Path) -> dict[str, str]:
+    """SHA-256 of every safetensors file of a folder, by its path in it."""
+    files = sorted(folder.rglob("*.safetensors"))
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

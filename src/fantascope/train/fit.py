@@ -1,0 +1,213 @@
+"""The one training loop: a generator that steps, reports and saves, and that a hard kill cannot hurt.
+
+Everything a step depends on is a function of the step's number and the saved tensors: the batch comes from
+`batches(step)`, the noise from a generator seeded with the step. So a run that was killed and started again reaches the
+same bytes as one that was not, on the same machine with the same number of threads.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from fantascope.errors import BrokenModelFile
+from fantascope.train.optim import Muon
+
+Batch = dict[str, Tensor]
+Batches = Callable[[int], Iterator[Batch]]
+"""From a step's number to that step's batch and all later ones: the same number, the same batches."""
+
+Loss = Callable[[Batch, torch.Generator], tuple[Tensor, dict[str, float]]]
+"""A batch and this step's noise source to the loss and the figures worth reporting."""
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How long and how fast to train.
+
+    Attributes:
+        steps: Steps in all, including those done before a restart.
+        batch: Pictures a step; only used to report pictures/s.
+        rate: Highest learning rate.
+        warmup: Steps over which it rises from 0.
+        cooldown: Share of the steps, at the end, over which it falls to 0 in a line.
+        decay: Weight decay, on matrices only.
+        muon: Whether the inner matrices are stepped by Muon; if not, all is AdamW.
+        clip: Largest norm of the gradient.
+        ema: Decay of the running mean of the weights; 0 keeps none.
+        seed: Seeds the noise.
+        report_every, save_every: Steps between two events and between two saves.
+    """
+
+    steps: int
+    batch: int
+    rate: float = 1e-3
+    warmup: int = 100
+    cooldown: float = 0.25
+    decay: float = 0.01
+    muon: bool = True
+    clip: float = 1.0
+    ema: float = 0.999
+    seed: int = 0
+    report_every: int = 20
+    save_every: int = 500
+
+
+@dataclass(frozen=True)
+class FitEvent:
+    """What a training says: the step reached, mean loss since the last event, pictures/s, whether it was just saved."""
+
+    step: int
+    loss: float
+    rate: float
+    saved: bool = False
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+def learning_rate(step: int, config: FitConfig) -> float:
+    """The rate of a step: a line up over `warmup`, flat, a line down to 0 over the last `cooldown` of the steps."""
+    up = min(1.0, (step + 1) / max(1, config.warmup))
+    falling = max(1, math.ceil(config.steps * config.cooldown))
+    down = min(1.0, (config.steps - step) / falling)
+    return config.rate * min(up, down)
+
+
+def fit(model: nn.Module, loss: Loss, batches: Batches, config: FitConfig, run: Path) -> Iterator[FitEvent]:
+    """Train a model, resuming from `run/state.safetensors` where there is one.
+
+    Args:
+        model: What is trained, in place. Parameters that need no gradient are left alone and not saved.
+        loss: The step's loss; it closes over the model.
+        batches: See `Batches`.
+        config: See `FitConfig`.
+        run: Folder for the state and `log.jsonl`; made if missing.
+
+    Yields:
+        An event every `report_every` steps and after each save. To stop is to close the generator.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    optimiser = _optimiser(named, config)
+    mean = {name: p.detach().clone() for name, p in named.items()} if config.ema > 0 else {}
+    done = _restore(run / "state.safetensors", named, mean, optimiser)
+    total, count, since, figures = 0.0, 0, time.perf_counter(), dict[str, float]()
+    source = batches(done)
+    for step in range(done, config.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(step, config)
+        noise = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+        value, said = loss(next(source), noise)
+        optimiser.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(list(named.values()), config.clip)
+        if torch.isfinite(norm):
+            optimiser.step()
+        _average(mean, named, min(config.ema, (1 + step) / (10 + step)))
+        total, count = total + float(value.detach()), count + 1
+        figures = {key: figures.get(key, 0.0) + number for key, number in said.items()}
+        last = step + 1 == config.steps
+        save = last or (step + 1) % config.save_every == 0
+        if save:
+            _save(run / "state.safetensors", step + 1, named, mean, optimiser)
+        if save or (step + 1) % config.report_every == 0:
+            now = time.perf_counter()
+            means = {key: number / count for key, number in figures.items()}
+            event = FitEvent(step + 1, total / count, count * config.batch / (now - since), save, means)
+            _log(run / "log.jsonl", event)
+            total, count, since, figures = 0.0, 0, now, {}
+            yield event
+
+
+def load_weights(model: nn.Module, run: Path, *, mean: bool = True) -> int:
+    """Load the weights a run saved into a model, their running mean if it kept one; return the step they are from."""
+    path = run / "state.safetensors"
+    with _open(path) as state:
+        keys = set(state.keys())
+        prefix = "mean." if mean and any(key.startswith("mean.") for key in keys) else "model."
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if prefix + name in keys:
+                    parameter.copy_(state.get_tensor(prefix + name))
+        return int(state.metadata()["step"])
+
+
+def _optimiser(named: dict[str, nn.Parameter], config: FitConfig) -> torch.optim.Optimizer:
+    """AdamW for everything, or Muon for every matrix but those at the border of the network."""
+    border = ("conv_in", "conv_out", "quant_conv", "time_embedding")
+    inner = {name for name, p in named.items() if p.ndim >= 2 and not any(part in name for part in border)}
+    outer = [p for name, p in named.items() if p.ndim >= 2 and name not in inner]
+    groups = [
+        {"params": [named[name] for name in sorted(inner)], "weight_decay": config.decay, "matrices": config.muon},
+        {"params": outer, "weight_decay": config.decay, "matrices": False},
+        {"params": [p for p in named.values() if p.ndim < 2], "weight_decay": 0.0, "matrices": False},
+    ]
+    return Muon(groups, lr=config.rate)
+
+
+@torch.no_grad()
+def _average(mean: dict[str, Tensor], named: dict[str, nn.Parameter], decay: float) -> None:
+    if mean:
+        torch._foreach_lerp_(list(mean.values()), [named[name] for name in mean], 1 - decay)
+
+
+def _save(
+    path: Path, step: int, named: dict[str, nn.Parameter], mean: dict[str, Tensor], optimiser: torch.optim.Optimizer
+) -> None:
+    """Write weights, running mean and optimiser state beside the old file, then put it in its place in one move."""
+    tensors = {f"model.{name}": p.detach().contiguous() for name, p in named.items()}
+    tensors |= {f"mean.{name}": value.contiguous() for name, value in mean.items()}
+    for index, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{key}": value.contiguous() for key, value in state.items()}
+    new = path.with_suffix(".new")
+    save_file(tensors, new, metadata={"step": str(step)})
+    with new.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(new, path)
+
+
+def _restore(
+    path: Path, named: dict[str, nn.Parameter], mean: dict[str, Tensor], optimiser: torch.optim.Optimizer
+) -> int:
+    """Read a saved state into the tensors given; return the steps done, 0 where nothing was saved."""
+    if not path.is_file():
+        return 0
+    with _open(path) as state, torch.no_grad():
+        tensors = {key: state.get_tensor(key) for key in state.keys()}  # noqa: SIM118
+        step = int(state.metadata()["step"])
+        try:
+            for name, parameter in named.items():
+                parameter.copy_(tensors[f"model.{name}"])
+            for name, value in mean.items():
+                value.copy_(tensors[f"mean.{name}"])
+        except (KeyError, RuntimeError) as error:
+            raise BrokenModelFile(f"{path} holds another model: {error}.", hint=f"Move {path} away.") from error
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimiser."):
+            _, index, part = key.split(".", 2)
+            moments.setdefault(int(index), {})[part] = value
+    optimiser.load_state_dict(optimiser.state_dict() | {"state": moments})
+    return step
+
+
+def _open(path: Path) -> safe_open:
+    try:
+        return safe_open(path, "pt")
+    except Exception as error:
+        raise BrokenModelFile(f"{path} cannot be read: {error}.") from error
+
+
+def _log(path: Path, event: FitEvent) -> None:
+    row = {"step": event.step, "loss": event.loss, "rate": event.rate, "time": time.time(), **event.figures}
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")

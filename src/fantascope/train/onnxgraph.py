@@ -1,0 +1,221 @@
+"""A small writer of ONNX graphs whose weights stay where they are: in a safetensors file."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from fantascope.errors import BrokenModelFile, ModelNotFound
+
+OPSET = 21
+_DTYPES = {"F32": TensorProto.FLOAT, "F16": TensorProto.FLOAT16, "I8": TensorProto.INT8}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a configuration file.
+
+    Raises:
+        ModelNotFound: it is not there.
+    """
+    if not path.is_file():
+        raise ModelNotFound(f"There is no {path}.")
+    data: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return data
+
+
+class Tensors:
+    """Names, types, shapes and byte ranges of the tensors of one safetensors file.
+
+    The file begins with the length of its JSON header (8 bytes, little endian), then the header, then the bytes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise ModelNotFound(f"There is no {path}.")
+        self.path = path
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > path.stat().st_size - 8:
+                raise BrokenModelFile(f"{path} ends inside its header.")
+            self.table: dict[str, Any] = json.loads(file.read(length))
+        self.table.pop("__metadata__", None)
+        self.start = 8 + length
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.table
+
+    def shape(self, name: str) -> list[int]:
+        return list(self.table[name]["shape"])
+
+
+class Graph:
+    """Grows one ONNX graph; every method appends nodes and returns the name of their result.
+
+    Activations are float32, pictures `(B, C, H, W)`, token states `(B, T, C)`. Every tensor whose name begins with one
+    of `prefixes` must be used.
+    """
+
+    def __init__(self, tensors: Tensors, *prefixes: str) -> None:
+        self.tensors = tensors
+        self.prefixes = prefixes or ("",)
+        self.nodes: list[Any] = []
+        self.weights: dict[str, Any] = {}
+        self.constants: dict[tuple[Any, ...], str] = {}
+        self.initialisers: list[Any] = []
+        self.ready: dict[str, str] = {}
+
+    def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Append one node; return the name of its result."""
+        name = f"n{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
+        return name
+
+    def split(self, x: str, sizes: Sequence[int], axis: int) -> list[str]:
+        """Cut a tensor along one axis into parts of these sizes."""
+        names = [f"n{len(self.nodes)}_{k}" for k in range(len(sizes))]
+        self.nodes.append(helper.make_node("Split", [x, self.whole(*sizes)], names, axis=axis))
+        return names
+
+    def constant(self, value: Any, dtype: Any = np.float32) -> str:
+        """A small constant kept in the graph itself."""
+        array = np.asarray(value, dtype)
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self.constants:
+            self.constants[key] = f"c{len(self.constants)}"
+            self.initialisers.append(numpy_helper.from_array(array, self.constants[key]))
+        return self.constants[key]
+
+    def whole(self, *values: int) -> str:
+        """A constant list of int64."""
+        return self.constant(values, np.int64)
+
+    def has(self, name: str) -> bool:
+        return name in self.tensors
+
+    def shape(self, name: str) -> list[int]:
+        return self.tensors.shape(name)
+
+    def raw(self, name: str) -> str:
+        """A tensor of the file as it is stored."""
+        if name not in self.weights:
+            if name not in self.tensors:
+                raise BrokenModelFile(f"{self.tensors.path} has no tensor {name}.")
+            row = self.tensors.table[name]
+            begin, end = row["data_offsets"]
+            tensor = TensorProto(name=name, data_type=_DTYPES[row["dtype"]], dims=row["shape"])
+            tensor.data_location = TensorProto.EXTERNAL
+            facts = {"location": self.tensors.path.name, "offset": self.tensors.start + begin, "length": end - begin}
+            for key, value in facts.items():
+                tensor.external_data.add(key=key, value=str(value))
+            self.weights[name] = tensor
+        return name
+
+    def weight(self, name: str) -> str:
+        """A tensor of the file as float32: cast, or dequantised with its scales `name.scale`, one a row."""
+        if name not in self.ready:
+            raw = self.raw(name)
+            if self.has(f"{name}.scale"):
+                scale = self.weight(f"{name}.scale")
+                self.ready[name] = self.add("DequantizeLinear", raw, scale, axis=0)
+            elif self.tensors.table[raw]["dtype"] == "F32":
+                self.ready[name] = raw
+            else:
+                self.ready[name] = self.add("Cast", raw, to=TensorProto.FLOAT)
+        return self.ready[name]
+
+    def linear(self, x: str, name: str) -> str:
+        """`x @ weight.T + bias` over the last axis."""
+        turned = self.add("Transpose", self.weight(f"{name}.weight"), perm=[1, 0])
+        y = self.add("MatMul", x, turned)
+        return self.add("Add", y, self.weight(f"{name}.bias")) if self.has(f"{name}.bias") else y
+
+    def linears(self, x: str, names: Sequence[str]) -> dict[str, str]:
+        """Several `linear`s of one input as a single product of their stacked weights: on small inputs the count of
+        products costs more than their size. All of them have a bias, or none."""
+        if len(names) == 1:
+            return {names[0]: self.linear(x, names[0])}
+        stacked = self.add("Concat", *(self.weight(f"{name}.weight") for name in names), axis=0)
+        y = self.add("MatMul", x, self.add("Transpose", stacked, perm=[1, 0]))
+        if self.has(f"{names[0]}.bias"):
+            y = self.add("Add", y, self.add("Concat", *(self.weight(f"{name}.bias") for name in names), axis=0))
+        sizes = [self.shape(f"{name}.weight")[0] for name in names]
+        return dict(zip(names, self.split(y, sizes, -1), strict=True))
+
+    def conv(self, x: str, name: str, stride: int = 1, pads: tuple[int, int, int, int] | None = None) -> str:
+        """Convolution; `pads` is top, left, bottom, right, and keeps the size if it is not given."""
+        side = self.shape(f"{name}.weight")[-1]
+        border = [side // 2] * 4 if pads is None else list(pads)
+        inputs = [x, self.weight(f"{name}.weight")]
+        if self.has(f"{name}.bias"):
+            inputs.append(self.weight(f"{name}.bias"))
+        return self.add("Conv", *inputs, strides=[stride] * 2, pads=border, kernel_shape=[side] * 2)
+
+    def group_norm(self, x: str, name: str, groups: int, eps: float) -> str:
+        """Group norm, written as one row a group: OpenVINO sums a row in one thread, so that the number of threads
+        does not change the result. Its own GroupNormalization splits a group, and does."""
+        rows = self.add("Reshape", x, self.whole(0, groups, -1))
+        ones, zeros = self.constant(np.ones(groups)), self.constant(np.zeros(groups))
+        even = self.add("InstanceNormalization", rows, ones, zeros, epsilon=eps)
+        y = self.add("Reshape", even, self.add("Shape", x))
+        scale, shift = (self.add("Unsqueeze", self.weight(f"{name}.{k}"), self.whole(1, 2)) for k in ("weight", "bias"))
+        return self.add("Add", self.add("Mul", y, scale), shift)
+
+    def layer_norm(self, x: str, name: str, eps: float) -> str:
+        weight, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
+        return self.add("LayerNormalization", x, weight, bias, axis=-1, epsilon=eps)
+
+    def silu(self, x: str) -> str:
+        return self.add("Mul", x, self.add("Sigmoid", x))
+
+    def enlarge(self, x: str, factor: int) -> str:
+        """`factor` times the size by repeating pixels."""
+        how: dict[str, Any] = {
+            "mode": "nearest",
+            "nearest_mode": "floor",
+            "coordinate_transformation_mode": "asymmetric",
+        }
+        return self.add("Resize", x, "", self.constant([1, 1, factor, factor]), **how)
+
+    def attention(self, query: str, key: str, value: str, heads: int, width: int, mask: str | None = None) -> str:
+        """Softmax attention of `(B, T, width)` queries over `(B, S, width)` keys; `mask` is added to the scores."""
+        deep = width // heads
+        split = self.whole(0, 0, heads, deep)
+        q, v = (self.add("Transpose", self.add("Reshape", t, split), perm=[0, 2, 1, 3]) for t in (query, value))
+        k = self.add("Transpose", self.add("Reshape", key, split), perm=[0, 2, 3, 1])
+        scores = self.add("Mul", self.add("MatMul", q, k), self.constant(1 / math.sqrt(deep)))
+        if mask is not None:
+            scores = self.add("Add", scores, mask)
+        mixed = self.add("MatMul", self.add("Softmax", scores, axis=-1), v)
+        joined = self.add("Transpose", mixed, perm=[0, 2, 1, 3])
+        return self.add("Reshape", joined, self.whole(0, 0, width))
+
+    def write(
+        self, path: Path, inputs: dict[str, tuple[int, list[Any]]], outputs: dict[str, tuple[str, list[Any]]]
+    ) -> Path:
+        """Write the graph; inputs map a name to type and shape, outputs a name to result and shape (float32).
+
+        Raises:
+            BrokenModelFile: a tensor of the file was never read, or the graph does not hold together.
+        """
+        ours = {name for name in self.tensors.table if name.startswith(self.prefixes)}
+        if left := sorted(ours - set(self.weights)):
+            raise BrokenModelFile(f"The graph of {path} leaves out {len(left)} tensors, {left[0]} first.")
+        nodes = [*self.nodes, *(helper.make_node("Identity", [r], [n]) for n, (r, _) in outputs.items())]
+        graph = helper.make_graph(
+            nodes,
+            path.stem,
+            [helper.make_tensor_value_info(n, kind, shape) for n, (kind, shape) in inputs.items()],
+            [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n, (_, shape) in outputs.items()],
+            initializer=[*self.weights.values(), *self.initialisers],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
+        path.write_bytes(model.SerializeToString())
+        onnx.checker.check_model(str(path))
+        return path
