@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fantascope.policy.meaning import VECTORS, Embed, write_vectors
+from fantascope.policy.meaning import VECTORS, Embed, write
 from fantascope.policy.text import Policy
 
 SETS = Path(__file__).parent.parent / "tests" / "policy"
@@ -109,7 +109,7 @@ def main() -> None:
     policy, embed = Policy.load(), Words().embed
     print(f"policy {policy.label}")
     if options.write_vectors:
-        print(f"{write_vectors(policy.data, embed, VECTORS)} vectors written to {VECTORS}")
+        print(f"{write(policy.data, embed)} vectors written to {VECTORS}")
     show(policy, None if options.phrases_only else embed, options.failures)
     speed(policy, embed)
 

@@ -34,7 +34,7 @@ def resolve(request: Request, specs: dict[str, Spec], settings: Settings) -> Job
     from fantascope.engines.load import choose
 
     fields = request.model_dump()
-    spec = _spec(fields["model"] if fields["model"] is not None else settings.model, specs)
+    spec = _spec(fields["model"] if fields["model"] is not None else settings.model, specs, settings)
     fields["model"] = spec.name
     for name, value in spec.defaults.model_dump().items():
         if name in fields and fields[name] is None and name not in ("width", "height", "upscale"):
@@ -48,11 +48,11 @@ def resolve(request: Request, specs: dict[str, Spec], settings: Settings) -> Job
     return Job(type(request)(**fields), spec, choice)
 
 
-def _spec(name: str, specs: dict[str, Spec]) -> Spec:
+def _spec(name: str, specs: dict[str, Spec], settings: Settings) -> Spec:
     if name.split(":", 1)[0] in ("dir", "file", "hub"):
-        from fantascope.engines.weights import inspect
+        from fantascope.engines.identify import inspect
 
-        return inspect(name)
+        return inspect(name, settings)
     return find_spec(name, specs)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.engines.tiny import ask
 
 from fantascope.artifact import Output, Step
 from fantascope.engines.base import Choice, Engine
 from fantascope.engines.echo import EchoEngine
 from fantascope.settings import Settings
 from fantascope.spec import SPECS
-from tests.engines.tiny import ask
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The latent engine on tiny random checkpoints: long prompts, CLIP skip, refiner, sizes, adapters, equality with diffusers."""
+"""The latent engine: long prompts, CLIP skip, refiner, size ids, adapters, offload, equality with diffusers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.engines import tiny
 
 from fantascope.artifact import Output, Step
 from fantascope.core.seeds import noise
@@ -18,7 +19,7 @@ from fantascope.engines.latent import TorchEngine
 from fantascope.engines.offload import HEADROOM, size_of, take_turns, verdict
 from fantascope.errors import BrokenModelFile, Unsupported
 from fantascope.settings import Settings
-from tests.engines import tiny
+from fantascope.spec import SPECS
 
 CPU = Choice("latent", "cpu", "fp32", ("asked for",), "torch")
 ARRAY = "ignore:__array__ implementation:DeprecationWarning"
@@ -94,7 +95,7 @@ def test_closing_stops(sd: TorchEngine) -> None:
 
 @pytest.mark.parametrize("words", [1, 40, 200])
 def test_long_prompts_are_read_to_the_end(sd: TorchEngine, words: int) -> None:
-    """Every window is read: the last word matters, and both halves of guidance get as many windows as the longer one."""
+    """Every window is read: the last word matters, and all texts get as many windows as the longest one."""
     text = "cat " * words
     states = sd.encode_text(["", text + "a", text + "z"], tiny.ask()).states
     count = states.shape[1] // 77
@@ -244,6 +245,37 @@ def test_weights_of_another_shape_are_broken(home: Path, tmp_path: Path) -> None
     (folder / "unet" / "config.json").write_text(json.dumps(config | {"cross_attention_dim": 48}))
     with pytest.raises(BrokenModelFile, match="do not fit together"):
         load(folder, "sd1", home)
+
+
+@pytest.mark.parametrize("folder", ["unet", "vae", "text_encoder"])
+def test_a_missing_tensor_is_not_made_up(folder: str, home: Path, tmp_path: Path) -> None:
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    model = Path(shutil.copytree(tiny.sd(), tmp_path / "less"))
+    file = next((model / folder).glob("*.safetensors"))
+    state = load_file(file)
+    name = sorted(key for key in state if key.endswith("bias"))[0]
+    del state[name]
+    save_file(state, file, metadata={"format": "pt"})
+    with pytest.raises(BrokenModelFile, match="lacks the tensor"):
+        load(model, "sd1", home)
+
+
+@pytest.mark.filterwarnings("ignore:The configuration file of this scheduler:FutureWarning")
+def test_the_shipped_checkpoint_paints_alike_on_latent_and_pipeline(home: Path) -> None:
+    """The embedded checkpoint at its native size in float32: within 1 of 255, and upscaled to 512 on both."""
+    from fantascope.engines.pipeline import PipelineEngine
+
+    ours = TorchEngine.load(SPECS["embedded"], CPU, Settings(home=home))
+    choice = Choice("pipeline", "cpu", "fp32", (), "torch")
+    theirs = PipelineEngine.load(SPECS["embedded"], choice, Settings(home=home))
+    asked = {"prompt": "a pink elephant on a blue background", "width": 128, "height": 128, "guidance_rescale": 0.7}
+    assert difference(paint(ours, **asked)[0], paint(theirs, **asked)[0]) <= 1
+    large = asked | {"width": 512, "height": 512, "upscale": 4}
+    assert difference(paint(ours, **large)[0], paint(theirs, **large)[0]) <= 2
+    assert {weight.path for weight in ours.ran().weights} == {weight.path for weight in theirs.ran().weights}
 
 
 def test_close_lets_go(sd: TorchEngine) -> None:

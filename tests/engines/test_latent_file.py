@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.engines import tiny, tiny_ldm
 
 from fantascope.artifact import Output
 from fantascope.engines import ldm
@@ -15,7 +16,6 @@ from fantascope.engines.parts import clip_tokenizer
 from fantascope.engines.safefile import SafeFile
 from fantascope.errors import BrokenModelFile, Unsupported
 from fantascope.settings import Settings
-from tests.engines import tiny, tiny_ldm
 
 CPU = Choice("latent", "cpu", "fp32", (), "torch")
 
@@ -54,7 +54,9 @@ def test_refiner_file_refines(home: Path) -> None:
     base = tiny_ldm.file("sdxl")
     plain = load(base, "sdxl", home)
     refined = load(base, "sdxl", home, refiner=f"file:{tiny_ldm.file('refiner')}", refiner_start=0.5)
-    a, b = (next(e for e in engine.render(tiny.ask(steps=4), {}) if isinstance(e, Output)) for engine in (plain, refined))
+    a, b = (
+        next(e for e in engine.render(tiny.ask(steps=4), {}) if isinstance(e, Output)) for engine in (plain, refined)
+    )
     assert (a.pixels != b.pixels).any()
     assert [weight.part for weight in refined.ran().weights] == ["sdxl", "refiner/refiner"]
 
@@ -95,7 +97,7 @@ def test_other_layouts_are_unsupported(home: Path, tmp_path: Path) -> None:
 
 
 def test_shipped_clip_tokenizer_has_the_known_ids() -> None:
-    """Ids of the published vocabulary: 49406 and 49407 are the marks, 320 is "a", 1125 "photo", 539 "of", 2368 "cat"."""
+    """Ids of the published vocabulary: 49406 and 49407 are the marks, 320 is "a", 1125 "photo", 2368 "cat"."""
     tokenizer = clip_tokenizer()
     assert len(tokenizer) == 49408
     assert tokenizer("A photo of a  CAT").input_ids == [49406, 320, 1125, 539, 320, 2368, 49407]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.engines import tiny
 
 from fantascope.engines import load
 from fantascope.engines.base import Choice
@@ -18,7 +19,6 @@ from fantascope.engines.load import Engines, choose, cpu_precision
 from fantascope.errors import MissingExtra, ModelNotFound, UnknownName, Unsupported
 from fantascope.settings import Settings
 from fantascope.spec import SPECS, Spec
-from tests.engines import tiny
 
 ECHO = Choice("echo", "cpu", "fp32")
 
@@ -113,7 +113,12 @@ def test_cpu_precision(flags: set[str], precision: str, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(
     ("found", "capability", "device", "precision"),
-    [("cuda", (9, 0), "cuda", "bf16"), ("cuda", (7, 5), "cuda", "fp16"), ("mps", None, "mps", "fp32"), ("xpu", None, "xpu", "bf16")],
+    [
+        ("cuda", (9, 0), "cuda", "bf16"),
+        ("cuda", (7, 5), "cuda", "fp16"),
+        ("mps", None, "mps", "fp32"),
+        ("xpu", None, "xpu", "bf16"),
+    ],
 )
 def test_devices_in_order(
     found: str, capability: Any, device: str, precision: str, settings: Settings, monkeypatch: pytest.MonkeyPatch

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.engines import tiny, tiny_ldm
 
 from fantascope.engines import weights
 from fantascope.engines.identify import find_licence, inspect
@@ -24,7 +25,6 @@ from fantascope.errors import (
 )
 from fantascope.settings import Settings
 from fantascope.spec import Licence
-from tests.engines import tiny, tiny_ldm
 
 
 @pytest.fixture
@@ -173,6 +173,21 @@ def test_links_that_lead_out(inner: str, folder: Path, settings: Settings) -> No
         open_place(f"dir:{folder}", settings)
 
 
+@pytest.mark.parametrize("shard", ["../../other.safetensors", "stray.safetensors", None])
+def test_a_list_of_shards_that_leads_elsewhere(shard: str | None, folder: Path, settings: Settings) -> None:
+    shutil.copy(folder / "unet" / "diffusion_pytorch_model.safetensors", folder / "unet" / "stray.safetensors")
+    index = folder / "unet" / "diffusion_pytorch_model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"conv_in.weight": shard}}))
+    with pytest.raises(BrokenModelFile, match="not a weights file beside it"):
+        files_of(open_place(f"dir:{folder}", settings))
+
+
+def test_an_adapter_that_points_to_another_model(folder: Path, settings: Settings) -> None:
+    (folder / "text_encoder" / "adapter_config.json").write_text('{"base_model_name_or_path": "a/b"}')
+    with pytest.raises(UnsafeModelFile, match="another model"):
+        open_place(f"dir:{folder}", settings)
+
+
 @pytest.mark.parametrize("relative", ["../x", "/etc/passwd", "unet/../../x", "a\\b", "c:x", ""])
 def test_names_that_lead_out(relative: str, folder: Path, settings: Settings) -> None:
     with pytest.raises(UnsafeModelFile):
@@ -221,9 +236,7 @@ def test_large_hashes_are_remembered_until_the_file_changes(
     assert sha256(path, settings) == hashlib.sha256(b"c" * 20).hexdigest()
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "MEMO_FROM", 10)
     (tmp_path / "file").write_bytes(b"a" * 20)
     assert len(sha256(tmp_path / "file", Settings(home=tmp_path / "file" / "home"))) == 64
@@ -281,7 +294,11 @@ def test_inspect_refuses_what_it_does_not_know(folder: Path, settings: Settings,
         ("---\nlicense: other\n---\n", "", None),
         ("", "Apache License\n    Version 2.0, January 2004", "Apache-2.0"),
         ("", "MIT License\n\nPermission is hereby granted, free of charge, to any", "MIT"),
-        ("", "Copyright (c) 2022\n\nCreativeML Open RAIL-M\ndated August 22, 2022", "LicenseRef-CreativeML-Open-RAIL-M"),
+        (
+            "",
+            "Copyright (c) 2022\n\nCreativeML Open RAIL-M\ndated August 22, 2022",
+            "LicenseRef-CreativeML-Open-RAIL-M",
+        ),
         ("", "All rights reserved", None),
     ],
 )

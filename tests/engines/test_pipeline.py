@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.engines import tiny
 
 from fantascope.artifact import Output, Step
 from fantascope.engines.base import Choice, Engine
 from fantascope.engines.pipeline import PipelineEngine, pipeline_class
 from fantascope.errors import InvalidValue, UnknownName, UnsafeModelFile, Unsupported
 from fantascope.settings import Settings
-from tests.engines import tiny
 
 CPU = Choice("pipeline", "cpu", "fp32", (), "torch")
 FAMILIES: dict[str, tuple[Callable[[], Path], dict[str, Any]]] = {

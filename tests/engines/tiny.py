@@ -257,7 +257,7 @@ def refiner() -> Path:
 
 @cache
 def embedded() -> Path:
-    """Build a checkpoint like the embedded one: BERT in its compact form, no attention in the autoencoder, an upscaler."""
+    """Build a checkpoint like the embedded one: BERT in its compact form, plain autoencoder, an upscaler."""
     import torch
     from diffusers import StableDiffusionPipeline
     from safetensors.torch import save_file
@@ -283,7 +283,10 @@ def embedded() -> Path:
         text_encoder=encoder,
         tokenizer=BertTokenizer.from_pretrained(str(ROOT / "vocab"), model_max_length=32),
         scheduler=schedule(
-            prediction_type="v_prediction", rescale_betas_zero_snr=True, timestep_spacing="trailing", set_alpha_to_one=True
+            prediction_type="v_prediction",
+            rescale_betas_zero_snr=True,
+            timestep_spacing="trailing",
+            set_alpha_to_one=True,
         ),
         safety_checker=None,
         feature_extractor=None,
@@ -304,7 +307,9 @@ def embedded() -> Path:
     (folder / "upscaler").mkdir()
     settings = {"kind": "compact", "features": 8, "layers": 2, "scale": 4, "act": "prelu"}
     (folder / "upscaler" / "config.json").write_text(json.dumps(settings))
-    save_file({name: weight.half() for name, weight in up.state_dict().items()}, folder / "upscaler" / "model.safetensors")
+    save_file(
+        {name: weight.half() for name, weight in up.state_dict().items()}, folder / "upscaler" / "model.safetensors"
+    )
     return folder
 
 

@@ -55,7 +55,11 @@ def unet(model: Any) -> dict[str, Any]:
             elif kind == "upsamplers":
                 new = f"output_blocks.{level * rows + rows - 1}.{2 if level in attended else 1}.{rest}"
             else:
-                block = f"input_blocks.{level * rows + number + 1}" if way == "down" else f"output_blocks.{level * rows + number}"
+                block = (
+                    f"input_blocks.{level * rows + number + 1}"
+                    if way == "down"
+                    else f"output_blocks.{level * rows + number}"
+                )
                 new = f"{block}.{0 if kind == 'resnets' else 1}.{_residual(kind, rest)}"
         out[f"model.diffusion_model.{new}"] = value
     return out

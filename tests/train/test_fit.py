@@ -41,7 +41,8 @@ for event in fit(model, loss, batches, config, Path(sys.argv[1])):
 
 
 def _run(run: Path, kill_at: int, kind: str) -> int:
-    done = subprocess.run([sys.executable, "-c", SCRIPT, str(run), str(kill_at), kind], check=False, capture_output=True)
+    command = [sys.executable, "-c", SCRIPT, str(run), str(kill_at), kind]
+    done = subprocess.run(command, check=False, capture_output=True)
     assert done.returncode in (0, -9), done.stderr.decode()
     return done.returncode
 
@@ -97,8 +98,9 @@ def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
 
 def test_a_state_of_another_model_is_refused(tmp_path: Path) -> None:
     _fit_a_line(tmp_path, 10)
+    config = FitConfig(20, 8)
     with pytest.raises(BrokenModelFile, match="another model"):
-        list(fit(torch.nn.Linear(3, 3), lambda batch, source: (None, {}), lambda step: iter(()), FitConfig(20, 8), tmp_path))
+        list(fit(torch.nn.Linear(3, 3), lambda batch, source: (None, {}), lambda step: iter(()), config, tmp_path))
 
 
 def test_the_rate_rises_stays_and_falls_to_nothing() -> None:

@@ -38,18 +38,23 @@ app.add_typer(train.app, name="train")
 app.add_typer(train.data, name="data")
 
 
-@app.callback(invoke_without_command=False)
-def _options(
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Log every automatic choice with its reason.")
-    ] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _version(wanted: bool) -> None:
+    if wanted:
         from fantascope import __version__
 
         typer.echo(f"fantascope {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log every automatic choice with its reason.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
     if verbose:
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fantascope.cli.lines import emit
-from fantascope.errors import InvalidValue, LicenceMissing
+from fantascope.errors import InvalidValue
 from fantascope.spec import SPECS, Spec, catalogue, find_spec, valid_name
 
 app = typer.Typer(help="List, show, add, remove and export models.", no_args_is_help=True)
@@ -105,15 +105,13 @@ def add(
     licence: Annotated[str | None, typer.Option("--licence", help="SPDX id, if the model does not state it")] = None,
 ) -> None:
     """Add a model to the catalogue. Its files are checked, and nothing in them is run."""
-    from fantascope.engines.weights import inspect
+    from fantascope.engines.identify import inspect
     from fantascope.settings import Settings
 
     settings = Settings.from_env()
     if valid_name(name) in catalogue(settings.models):
         raise InvalidValue(f"There is a model {name!r} already.", param="name", hint=f"fantascope models show {name}")
-    spec = inspect(source, name=name, licence=licence, settings=settings)
-    if not spec.licence.spdx:
-        raise LicenceMissing(f"{source} states no licence.", param="licence", hint="Add --licence SPDX-ID")
+    spec = inspect(source, settings, licence, name)
     settings.models.mkdir(parents=True, exist_ok=True)
     path = settings.models / f"{name}.json"
     beside = path.with_suffix(".part")

@@ -10,6 +10,7 @@ here and that cost 0.2 s; the binding alone takes 0.03 s.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.util
@@ -149,7 +150,9 @@ class OpenVino:
         return _OpenVinoProgram(self.binding, compiled, kept)
 
     def _key(self, source: Source, shapes: Shapes, config: Mapping[str, Any]) -> str:
-        facts = [source.digest, {k: list(v) for k, v in shapes.items()}, dict(config), self.version, self.machine]
+        """Name everything the compiled form depends on; the number of threads is set when it is read."""
+        settled = {name: value for name, value in config.items() if name != "INFERENCE_NUM_THREADS"}
+        facts = [source.digest, {k: list(v) for k, v in shapes.items()}, settled, self.version, self.machine]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
     def _import(self, file: Path, config: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -177,7 +180,8 @@ class OpenVino:
             draft.replace(file)
         except (OSError, RuntimeError) as error:
             log.info("the compiled graph is not kept in %s: %s", file, _last_line(error))
-            draft.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
 
 
 class _OpenVinoProgram:

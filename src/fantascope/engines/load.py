@@ -113,7 +113,7 @@ def _lacks(name: str, spec: Spec, wish: _Wish, settings: Settings) -> ModelError
 def _graphs(spec: Spec) -> bool:
     if spec.kind not in ("embedded", "dir"):
         return False
-    folder = EMBEDDED.parent / spec.place if spec.kind == "embedded" else Path(spec.place)
+    folder = EMBEDDED.parent / spec.place if spec.kind == "embedded" else Path(spec.place).expanduser()
     return any(folder.rglob("*.onnx")) if folder.is_dir() else False
 
 

@@ -157,7 +157,13 @@ def _pretrained(name: str, place: Place, folder: str, dtype: torch.dtype) -> Any
     """Load one component from its folder with its library's own loader: safetensors only, nothing from a hub."""
     variant = "fp16" if any(".fp16." in file for file in place.weights_of(folder)) else None
     arguments: dict[str, Any] = {"use_safetensors": True, "local_files_only": True, "variant": variant}
-    return known(name).from_pretrained(str(place.root / folder), dtype=dtype, **arguments)
+    model, told = known(name).from_pretrained(
+        str(place.root / folder), dtype=dtype, output_loading_info=True, **arguments
+    )
+    # Both libraries fill what is missing with random numbers and say so in a log only.
+    if told["missing_keys"]:
+        raise BrokenModelFile(f"{place.root / folder} lacks the tensor {min(told['missing_keys'])!r}.")
+    return model
 
 
 def _vae_dtype(config: dict[str, Any], dtype: torch.dtype) -> torch.dtype:

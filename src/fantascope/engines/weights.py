@@ -42,7 +42,7 @@ MEMO_FROM = 64 * 2**20
 MAX_CONFIG = 16 * 2**20
 """Longest configuration file that is read, in bytes."""
 
-HUB_FILES = ("*.json", "*.txt", "*.model", "*.md", "LICENSE*", "LICENCE*", "NOTICE*")
+HUB_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.md", "LICENSE*", "LICENCE*", "NOTICE*")
 """What is fetched from a hub beside the components' safetensors."""
 
 
@@ -99,6 +99,7 @@ class Place:
         plain = [name for name in named if ".fp16" not in name and ".int8" not in name]
         chosen = plain or [name for name in named if ".fp16" in name] or named
         if chosen:
+            self._check_index(component, chosen)
             return [f"{component}/{name}" for name in chosen]
         pickled = [path.name for path in (self.root / component).glob("*") if path.suffix in PICKLES]
         if pickled:
@@ -107,6 +108,15 @@ class Place:
                 hint=CONVERT,
             )
         raise ModelNotFound(f"{self.root / component} holds no safetensors weights.")
+
+    def _check_index(self, component: str, chosen: list[str]) -> None:
+        """Refuse a list of shards that would load a file which is not among those that are checked and hashed."""
+        for path in (self.root / component).glob("*.safetensors.index*.json"):
+            shards = read_config(path).get("weight_map")
+            names = set(shards.values()) if isinstance(shards, dict) else {None}
+            if ("fp16" in path.name) == ("fp16" in chosen[0]) and not names <= set(chosen):
+                stray = min(str(name) for name in names - set(chosen))
+                raise BrokenModelFile(f"{path} names the shard {stray!r}, which is not a weights file beside it.")
 
 
 def open_place(source: str, settings: Settings) -> Place:
@@ -162,6 +172,8 @@ def refuse_code(place: Place) -> None:
         relative = path.relative_to(place.root).as_posix()
         if any(part.startswith(".") for part in PurePosixPath(relative).parts):
             continue
+        if path.name == "adapter_config.json":
+            raise UnsafeModelFile(f"{path} would make the loader fetch another model.", hint="Remove it.")
         if path.suffix == ".py":
             raise UnsafeModelFile(
                 f"{path} is code that came with a model, and none is run.", hint="Remove it if you read it."

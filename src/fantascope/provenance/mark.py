@@ -47,7 +47,7 @@ LOWEST, HIGHEST = 4.0, 10.5
 FLAT, TEXTURE, STRONGEST = 1.3, 0.15, 2.4
 """Strength in levels (root mean square): on flat colour, added per level of local contrast, at most."""
 
-ROOM = 1.2
+ROOM = 1.3
 """Levels kept free at black and white."""
 
 NOISE = 2.0

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderKL
-from torch import Tensor
+from torch import Tensor, nn
 
 from fantascope.train.fit import Batch, Batches, FitConfig, FitEvent, fit
 
@@ -60,8 +59,8 @@ def train_autoencoder(
             guess = model.decode(latent).sample.float()
             total = reconstruction(guess, picture, config.edges)
             if float(torch.rand((), generator=source)) < config.halved:
-                small = model.decode(F.avg_pool2d(latent, 2)).sample.float()
-                total = total + 0.5 * reconstruction(small, F.avg_pool2d(picture, 2), config.edges)
+                small = model.decode(nn.functional.avg_pool2d(latent, 2)).sample.float()
+                total = total + 0.5 * reconstruction(small, nn.functional.avg_pool2d(picture, 2), config.edges)
         mean, logvar = spread.mean.float(), spread.logvar.float()
         kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
         return total + config.kl * kl, {"psnr": psnr(guess, picture), "kl": float(kl.detach())}
@@ -69,9 +68,7 @@ def train_autoencoder(
     return fit(model, loss, batches, config.fit, run)
 
 
-def train_decoder(
-    config: AutoencoderConfig, run: Path, model: AutoencoderKL, batches: Batches
-) -> Iterator[FitEvent]:
+def train_decoder(config: AutoencoderConfig, run: Path, model: AutoencoderKL, batches: Batches) -> Iterator[FitEvent]:
     """Train the decoder alone on `picture` batches; the encoder is frozen, so latents stay what they are.
 
     The noise on each picture's latents is drawn from 0 to `config.noise` of their deviation: the decoder learns to mend

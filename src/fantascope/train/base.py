@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNet2DConditionModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from fantascope.train.fit import Batch, Batches, FitConfig, FitEvent, fit
 
@@ -79,7 +78,7 @@ def train_base(
         wanted = alpha * noise - sigma * latent
         with torch.autocast("cpu", torch.bfloat16):
             guess = model(noisy, times, text).sample
-        return F.mse_loss(guess.float(), wanted), {}
+        return nn.functional.mse_loss(guess.float(), wanted), {}
 
     return fit(model, loss, batches, config.fit, run)
 

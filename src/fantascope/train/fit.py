@@ -172,7 +172,7 @@ def _save(
     save_file(tensors, new, metadata={"step": str(step)})
     with new.open("rb") as file:
         os.fsync(file.fileno())
-    os.replace(new, path)
+    new.replace(path)
 
 
 def _restore(

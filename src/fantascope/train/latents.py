@@ -6,7 +6,6 @@ belongs to which latent, since many captions occur more than once.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -71,7 +70,7 @@ def write_shard(
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
     save_file({"latent": torch.cat(latents), "text": text, "row": torch.tensor(index)}, new)
-    os.replace(new, path)
+    new.replace(path)
     return len(index)
 
 

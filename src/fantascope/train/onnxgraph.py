@@ -51,8 +51,16 @@ class Tensors:
     def __contains__(self, name: object) -> bool:
         return name in self.table
 
-    def shape(self, name: str) -> list[int]:
-        return list(self.table[name]["shape"])
+    def entry(self, name: str) -> dict[str, Any]:
+        """Dtype, shape and byte range of one tensor.
+
+        Raises:
+            BrokenModelFile: there is none of this name.
+        """
+        if name not in self.table:
+            raise BrokenModelFile(f"{self.path} has no tensor {name}.")
+        row: dict[str, Any] = self.table[name]
+        return row
 
 
 class Graph:
@@ -100,14 +108,12 @@ class Graph:
         return name in self.tensors
 
     def shape(self, name: str) -> list[int]:
-        return self.tensors.shape(name)
+        return list(self.tensors.entry(name)["shape"])
 
     def raw(self, name: str) -> str:
         """A tensor of the file as it is stored."""
         if name not in self.weights:
-            if name not in self.tensors:
-                raise BrokenModelFile(f"{self.tensors.path} has no tensor {name}.")
-            row = self.tensors.table[name]
+            row = self.tensors.entry(name)
             begin, end = row["data_offsets"]
             tensor = TensorProto(name=name, data_type=_DTYPES[row["dtype"]], dims=row["shape"])
             tensor.data_location = TensorProto.EXTERNAL

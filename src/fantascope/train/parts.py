@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
@@ -71,7 +70,7 @@ def quicken(model: nn.Module) -> None:
 def _norm_in_float32(norm: nn.GroupNorm) -> Any:
     def forward(x: Tensor) -> Tensor:
         with torch.autocast("cpu", enabled=False):
-            return F.group_norm(x.float(), norm.num_groups, norm.weight, norm.bias, norm.eps)
+            return nn.functional.group_norm(x.float(), norm.num_groups, norm.weight, norm.bias, norm.eps)
 
     return forward
 
@@ -92,5 +91,5 @@ class _Float32Attention:
         parts = [attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context)]
         q, k, v = (part.float().unflatten(-1, (attn.heads, -1)).transpose(1, 2) for part in parts)
         with torch.autocast("cpu", enabled=False):
-            mixed = F.scaled_dot_product_attention(q, k, v)
+            mixed = nn.functional.scaled_dot_product_attention(q, k, v)
         return attn.to_out[1](attn.to_out[0](mixed.transpose(1, 2).flatten(2)))  # type: ignore[no-any-return]

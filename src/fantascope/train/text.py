@@ -1,8 +1,8 @@
 """The compact text encoder: all-MiniLM-L6-v2 with its matrices in int8, one scale a row.
 
 The contract with every engine: uncased WordPiece, `[CLS] … [SEP]`, padded with `[PAD]` to 32 tokens, the encoder run
-with the attention mask, all 32 rows of the last hidden state handed to the UNet's cross-attention without a mask. That is
-what diffusers' `StableDiffusionPipeline` does with a `BertModel` whose configuration says `use_attention_mask`.
+with the attention mask, all 32 rows of the last hidden state handed to the UNet's cross-attention without a mask. This
+is what diffusers' `StableDiffusionPipeline` does with a `BertModel` whose configuration says `use_attention_mask`.
 """
 
 from __future__ import annotations
@@ -13,30 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
+from fantascope.engines.compact import NAME, compact, expand
+
 TOKENS = 32
-WEIGHTS = "model.int8.safetensors"
-
-
-def pack(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Round a matrix to int8 with one scale a row: (R, C) float -> (R, C) int8, (R,) float32."""
-    scale = weight.abs().amax(dim=1).clamp_min(1e-12) / 127
-    return torch.round(weight / scale[:, None]).clamp(-127, 127).to(torch.int8), scale.float()
-
-
-def unpack(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Undo `pack` for a whole file of tensors; everything comes back as float32."""
-    state = {}
-    for name, value in tensors.items():
-        if name.endswith(".scale"):
-            continue
-        scale = tensors.get(f"{name}.scale")
-        state[name] = value.float() if scale is None else value.float() * scale.float()[:, None]
-    return state
 
 
 def compact_text_encoder(source: Path, folder: Path) -> None:
@@ -46,16 +30,11 @@ def compact_text_encoder(source: Path, folder: Path) -> None:
     """
     weights = {k: v for k, v in load_file(source / "model.safetensors").items() if not k.startswith("pooler.")}
     weights.pop("embeddings.position_ids", None)
-    packed: dict[str, Tensor] = {}
-    for name, value in weights.items():
-        if value.ndim == 2:
-            packed[name], packed[f"{name}.scale"] = pack(value.float())
-        else:
-            packed[name] = value.half()
     encoder, tokenizer = folder / "text_encoder", folder / "tokenizer"
     encoder.mkdir(parents=True, exist_ok=True)
     tokenizer.mkdir(parents=True, exist_ok=True)
-    save_file(packed, encoder / WEIGHTS, metadata={"format": "pt"})
+    save_file(compact(weights), encoder / NAME, metadata={"format": "pt"})
+    (encoder / NAME).chmod(0o644)
     config = json.loads((source / "config.json").read_text("utf-8"))
     for key in ("_name_or_path", "transformers_version", "gradient_checkpointing"):
         config.pop(key, None)
@@ -64,7 +43,7 @@ def compact_text_encoder(source: Path, folder: Path) -> None:
     shutil.copyfile(source / "vocab.txt", tokenizer / "vocab.txt")
     words = Tokenizer.from_file(str(source / "tokenizer.json"))
     words.enable_truncation(TOKENS)
-    words.enable_padding(length=TOKENS, pad_id=0, pad_token="[PAD]")
+    words.enable_padding(length=TOKENS, pad_id=0, pad_token="[PAD]")  # noqa: S106
     words.save(str(tokenizer / "tokenizer.json"))
     settings = {
         "tokenizer_class": "BertTokenizer",
@@ -84,7 +63,8 @@ def load_text_encoder(folder: Path) -> BertModel:
     """Build the text encoder of a checkpoint folder, float32, ready to be passed to a diffusers pipeline."""
     config = BertConfig.from_json_file(str(folder / "text_encoder" / "config.json"))
     model = BertModel(config, add_pooling_layer=False)
-    model.load_state_dict(unpack(load_file(folder / "text_encoder" / WEIGHTS)), strict=True)
+    state = expand(folder / "text_encoder" / NAME)
+    model.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()}, strict=True)
     return model.eval()
 
 

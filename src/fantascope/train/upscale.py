@@ -3,8 +3,8 @@
 All convolutions run at the small size, the last one makes 48 channels that become 4x4 pixels of three, and the small
 picture with its pixels repeated is added; so the net only learns what repeating misses.
 
-Source: the compact layout of Wang et al., "Real-ESRGAN" (2021), practical release notes; sub-pixel convolution of Shi et
-al., "Real-time single image and video super-resolution" (2016), section 3.
+Source: the compact layout of Wang et al., "Real-ESRGAN" (2021), practical release notes; sub-pixel convolution of Shi
+et al., "Real-time single image and video super-resolution" (2016), section 3.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -45,7 +44,9 @@ class Upscaler(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:
         """See the class."""
-        return F.pixel_shuffle(self.body(picture), SCALE) + F.interpolate(picture, scale_factor=SCALE)
+        return nn.functional.pixel_shuffle(self.body(picture), SCALE) + nn.functional.interpolate(
+            picture, scale_factor=SCALE
+        )
 
 
 @dataclass(frozen=True)
@@ -102,15 +103,13 @@ def _spoil(small: Tensor, config: UpscalerConfig, source: torch.Generator) -> Te
     at = torch.arange(-3.0, 4.0)
     kernel = torch.exp(-at.square() / (2 * width * width))
     kernel = (kernel / kernel.sum()).expand(3, 1, 1, 7)
-    padded = F.pad(small.float(), (3, 3, 3, 3), mode="replicate")
-    blurred = F.conv2d(F.conv2d(padded, kernel, groups=3), kernel.mT, groups=3)
+    padded = nn.functional.pad(small.float(), (3, 3, 3, 3), mode="replicate")
+    blurred = nn.functional.conv2d(nn.functional.conv2d(padded, kernel, groups=3), kernel.mT, groups=3)
     level = config.noise * float(torch.rand((), generator=source))
     return (blurred.float() + level * torch.randn(small.shape, generator=source)).clamp(-1, 1)
 
 
-def _pieces(
-    small: Tensor, large: Tensor, config: UpscalerConfig, source: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def _pieces(small: Tensor, large: Tensor, config: UpscalerConfig, source: torch.Generator) -> tuple[Tensor, Tensor]:
     """Cut the same random squares out of small and large pictures, those with something on them first."""
     low, high, side = [], [], config.crop
     for k in range(len(small)):
@@ -130,7 +129,9 @@ def save_upscaler(model: Upscaler, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     config = {"kind": "compact", "features": model.features, "layers": model.layers, "scale": SCALE, "act": "prelu"}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
-    save_file({name: value.half().contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors")
+    state = {name: value.half().contiguous() for name, value in model.state_dict().items()}
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "model.safetensors").chmod(0o644)
 
 
 def load_upscaler(folder: Path) -> Upscaler:
