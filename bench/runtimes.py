@@ -12,6 +12,7 @@ of them, and ratios are medians of paired rounds. Run it on an idle machine:
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import subprocess
@@ -74,7 +75,7 @@ class Graph:
                 pixels.append(event.pixels)
             elif isinstance(event, Step) and event.stage == "denoise":
                 ticks.append(time.perf_counter())
-        return pixels, [b - a for a, b in zip(ticks, ticks[1:], strict=False)]
+        return pixels, [b - a for a, b in itertools.pairwise(ticks)]
 
 
 class Diffusers:
@@ -126,7 +127,7 @@ class Diffusers:
             callback_on_step_end=tick,
         )
         return [(image * 255).round().astype("uint8") for image in made.images], [
-            b - a for a, b in zip(ticks, ticks[1:], strict=False)
+            b - a for a, b in itertools.pairwise(ticks)
         ]
 
 

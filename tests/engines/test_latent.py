@@ -14,9 +14,9 @@ from tests.engines import tiny
 from fantascope.artifact import Output, Step
 from fantascope.core.seeds import noise
 from fantascope.engines.base import Choice, LatentEngine
-from fantascope.engines.encode import Encoder, encode
 from fantascope.engines.latent import TorchEngine
-from fantascope.engines.offload import HEADROOM, size_of, take_turns, verdict
+from fantascope.engines.latent_encode import Encoder, encode
+from fantascope.engines.latent_offload import HEADROOM, size_of, take_turns, verdict
 from fantascope.errors import BrokenModelFile, Unsupported
 from fantascope.settings import Settings
 from fantascope.spec import SPECS

@@ -9,10 +9,10 @@ import torch
 from tests.engines import tiny, tiny_ldm
 
 from fantascope.artifact import Output
-from fantascope.engines import ldm
+from fantascope.engines import latent_ldm as ldm
 from fantascope.engines.base import Choice
 from fantascope.engines.latent import TorchEngine
-from fantascope.engines.parts import clip_tokenizer
+from fantascope.engines.latent_parts import clip_tokenizer
 from fantascope.engines.safefile import SafeFile
 from fantascope.errors import BrokenModelFile, Unsupported
 from fantascope.settings import Settings

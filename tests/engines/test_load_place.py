@@ -13,7 +13,7 @@ from tests.engines import tiny, tiny_ldm
 
 from fantascope.engines import weights
 from fantascope.engines.identify import find_licence, inspect
-from fantascope.engines.parts import files_of
+from fantascope.engines.latent_parts import files_of
 from fantascope.engines.weights import open_place, sha256, weigh
 from fantascope.errors import (
     BrokenModelFile,

@@ -14,7 +14,7 @@ from tests.engines import tiny
 from fantascope.artifact import Output, Step
 from fantascope.engines.base import Choice, Engine
 from fantascope.engines.pipeline import PipelineEngine, pipeline_class
-from fantascope.errors import InvalidValue, UnknownName, UnsafeModelFile, Unsupported
+from fantascope.errors import BrokenModelFile, InvalidValue, UnknownName, UnsafeModelFile, Unsupported
 from fantascope.settings import Settings
 
 CPU = Choice("pipeline", "cpu", "fp32", (), "torch")
@@ -158,6 +158,21 @@ def test_only_text_to_image_pipelines_of_diffusers() -> None:
     for name in ("StableVideoDiffusionPipeline", "WanPipeline", "AudioLDM2Pipeline"):
         with pytest.raises(Unsupported, match="from text alone"):
             pipeline_class(name)
+
+
+@pytest.mark.parametrize("part", ["transformer", "text_encoder", "vae"])
+def test_a_missing_tensor_is_not_made_up(part: str, home: Path, tmp_path: Path) -> None:
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    folder = Path(shutil.copytree(tiny.z_image(), tmp_path / "less"))
+    file = next((folder / part).glob("*.safetensors"))
+    state = load_file(file)
+    del state[sorted(state)[0]]
+    save_file(state, file, metadata={"format": "pt"})
+    with pytest.raises(BrokenModelFile, match="lacks tensors"):
+        PipelineEngine.load(tiny.spec_of(folder, "pipeline"), CPU, Settings(home=home))
 
 
 def test_a_pickled_component_is_refused(home: Path, tmp_path: Path) -> None:

@@ -64,13 +64,13 @@ def ask(prompt: str = "a red cat on a mat", **more: Any) -> Imagine:
 @cache
 def words() -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Return vocabulary and merges of a small byte-pair tokenizer with CLIP's first merges."""
-    from fantascope.engines.parts import clip_tokenizer
+    from fantascope.engines.latent_parts import clip_tokenizer
 
     full = clip_tokenizer().get_vocab()
     names = sorted(full, key=full.__getitem__)[: 512 + MERGES] + ["<|startoftext|>", "<|endoftext|>"]
     import gzip
 
-    from fantascope.engines.parts import MERGES as SHIPPED
+    from fantascope.engines.latent_parts import MERGES as SHIPPED
 
     lines = gzip.decompress(SHIPPED.read_bytes()).decode().splitlines()[:MERGES]
     return {name: k for k, name in enumerate(names)}, [(a, b) for a, b in (line.split() for line in lines)]
@@ -265,7 +265,7 @@ def embedded() -> Path:
     from transformers import BertConfig, BertModel, BertTokenizer
 
     from fantascope.engines.compact import NAME, compact
-    from fantascope.engines.upscaler import Upscaler
+    from fantascope.engines.latent_upscaler import Upscaler
 
     letters = [chr(c) for c in range(97, 123)]
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{c}" for c in letters), "cat", "red"]

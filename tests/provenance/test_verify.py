@@ -110,8 +110,8 @@ def test_odd_numbers_come_back_exactly(keys: Path, picture: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("form, quality", FORMS)
-def test_private_mode_leaks_nothing(form: str, quality: int, keys: Path, picture: np.ndarray) -> None:
-    data, receipt = sealed(picture, keys, form, quality, private=True)
+def test_private_mode_leaks_nothing(form: str, quality: int, keys: Path, flat: np.ndarray) -> None:
+    data, receipt = sealed(flat, keys, form, quality, private=True)
     secrets = [PROMPT, "pink elephant", "blurry: yes", "dpmpp_2m", "DPM++", "karras"]
     for secret in secrets:
         for spelling in ("utf-8", "utf-16-be", "utf-16-le"):

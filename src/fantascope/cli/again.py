@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fantascope.cli.lines import emit
+
+if TYPE_CHECKING:
+    from fantascope.studio import Studio
 
 SYMBOLS = {"holds": "✓", "fails": "✗", "absent": "–", "unknown": "?"}
 
@@ -41,14 +44,28 @@ def verify(
 ) -> int:
     """Say of each claim in a file whether it holds; exit 0 only if all that is present holds."""
     from fantascope.provenance.verify import verify as check
-    from fantascope.settings import Settings
+    from fantascope.studio import Studio
 
-    report = check(file, trust=Settings.from_env().keys)
+    with Studio(read_only=True) as studio:
+        report = check(file, trust=studio.settings.keys, known=lambda name: _kept(studio, name))
     if as_json:
         lines = [{"name": c.name, "verdict": c.verdict, "text": c.text} for c in report.checks]
         emit("verify", {"file": file, "ok": report.ok, "checks": lines})
     else:
         for c in report.checks:
             print(f"{SYMBOLS[c.verdict]} {c.name:<16} {c.text}")
-        print("Everything that is present holds." if report.ok else "Not everything holds.")
+        if report.empty:
+            print("The file says nothing of where it came from, so there is nothing to confirm.")
+        else:
+            print("Everything that is present holds." if report.ok else "Not everything that is present holds.")
     return 0 if report.ok else 1
+
+
+def _kept(studio: Studio, receipt: str) -> bool:
+    """Say whether this studio's gallery holds the receipt; a gallery that cannot be read knows nothing."""
+    from fantascope.errors import GalleryError
+
+    try:
+        return bool(studio.gallery.by_receipt(receipt))
+    except GalleryError:
+        return False

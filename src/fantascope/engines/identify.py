@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from fantascope.engines import ldm
+from fantascope.engines import latent_ldm as ldm
 from fantascope.engines.safefile import SafeFile
 from fantascope.engines.weights import Place, open_place, weigh
 from fantascope.errors import LicenceMissing, Unsupported

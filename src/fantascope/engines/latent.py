@@ -19,11 +19,11 @@ from torch import Tensor
 from fantascope.artifact import Output, Step
 from fantascope.core.schedules import Training, training_from_config
 from fantascope.engines.base import Choice, Conditions
-from fantascope.engines.encode import encode
-from fantascope.engines.offload import place_modules
+from fantascope.engines.latent_encode import encode
+from fantascope.engines.latent_offload import place_modules
+from fantascope.engines.latent_parts import DTYPES, Parts, files_of, load_parts
+from fantascope.engines.latent_upscaler import load_upscaler
 from fantascope.engines.paint import paint
-from fantascope.engines.parts import DTYPES, Parts, files_of, load_parts
-from fantascope.engines.upscaler import load_upscaler
 from fantascope.engines.weights import open_place, weigh
 from fantascope.errors import Unsupported
 from fantascope.receipt import Ran, Weight

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import version
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,10 @@ import torch
 from fantascope.artifact import Output, Step
 from fantascope.core.seeds import noise
 from fantascope.engines.base import Choice
-from fantascope.engines.offload import free_on, size_of, verdict
-from fantascope.engines.parts import DTYPES, compact_bert, quietly
-from fantascope.engines.upscaler import Upscaler, load_upscaler
+from fantascope.engines.latent_offload import free_on, size_of, verdict
+from fantascope.engines.latent_parts import DTYPES, compact_bert, quietly
+from fantascope.engines.latent_upscaler import Upscaler, load_upscaler
+from fantascope.engines.safefile import SafeFile
 from fantascope.engines.weights import Place, open_place, weigh
 from fantascope.errors import BrokenModelFile, InvalidValue, ModelError, UnknownName, Unsupported
 from fantascope.receipt import Ran, Weight
@@ -115,6 +117,7 @@ class PipelineEngine:
                 pipe = kind.from_pretrained(str(place.root), use_safetensors=True, local_files_only=True, **arguments)
         except (OSError, ValueError, TypeError, RuntimeError, KeyError, AttributeError, ImportError) as error:
             raise BrokenModelFile(f"{place.root} cannot be loaded as {known}: {_first_line(error)}") from error
+        check_whole(place, pipe)
         return cls(spec, choice, pipe, load_upscaler(place) if upscales else None, weights)
 
     def render(self, request: Request, inputs: Mapping[str, Any]) -> Iterator[Step | Output]:
@@ -368,6 +371,21 @@ def files_of(place: Place, index: dict[str, Any]) -> list[str]:
         if modelled and not str(entry[1]).endswith(("Tokenizer", "TokenizerFast", "Processor", "Scheduler")):
             files += place.weights_of(name)
     return files
+
+
+def check_whole(place: Place, pipe: Any) -> None:
+    """Refuse a component whose files hold fewer numbers than it has weights: the loader makes up what is missing.
+
+    Raises:
+        BrokenModelFile: as said; quantised components store fewer numbers by design and are not counted.
+    """
+    for name, module in pipe.components.items():
+        if not isinstance(module, torch.nn.Module) or getattr(module, "hf_quantizer", None) is not None:
+            continue
+        entries = [e for file in place.weights_of(name) for e in SafeFile.open(place.path(file)).tensors.values()]
+        stored, held = sum(prod(entry.shape) for entry in entries), sum(p.numel() for p in module.parameters())
+        if stored < held:
+            raise BrokenModelFile(f"{place.root / name} lacks tensors: {held} numbers are due, {stored} are stored.")
 
 
 def _first_line(error: BaseException) -> str:

@@ -110,7 +110,7 @@ def _use(tokens: Sequence[Token], first: int, end: int, full: bool) -> float:
     if not full:
         return 0.0
     shown = [word for word in before if word not in _PERSON][:2]
-    is_shown = len(shown) == 2 and shown[0] == "of" and shown[1] in _SHOWN
+    is_shown = before[:1] == ["about"] or (len(shown) == 2 and shown[0] == "of" and shown[1] in _SHOWN)
     if is_shown or (after and after[0] in _PLACES | _DOES | _WORKS):
         return SUBJECT
     return KEYWORD

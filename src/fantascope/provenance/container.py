@@ -21,13 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantascope.errors import InvalidPicture, ProvenanceError, UnknownName
-from fantascope.provenance import infotext
+from fantascope.provenance import infotext, png
 from fantascope.provenance.manifest import TRAINED
 from fantascope.provenance.pictures import MAX_PIXELS, Probe
 from fantascope.receipt import Receipt
 
-PNG_LEVEL = 3
-"""zlib level: on flat art 20 % smaller than level 1 for 2 ms more, half the time of level 6 (`bench/mark.py`)."""
+Pixels = NDArray[np.uint8]
 
 EXIF_IFD, USER_COMMENT = 0x8769, 0x9286
 MAX_COMMENT = 65_000
@@ -40,7 +39,7 @@ _RECEIPT = re.compile(rb"fantascope:receipt\s*=\s*[\"']([0-9a-f]{16})[\"']")
 _MINING = re.compile(rb"plus:DataMining\s*(?:=\s*[\"']|>\s*|[^<>]*resource\s*=\s*[\"'])([^\"'<>\s]{1,300})")
 
 
-def encode(pixels: NDArray[np.uint8], receipt: Receipt, form: str, quality: int) -> bytes:
+def encode(pixels: Pixels, receipt: Receipt, form: str, quality: int) -> bytes:
     """Return `pixels (H, W, 3 or 4)` uint8 as a file with metadata, unsigned.
 
     Args:
@@ -53,18 +52,14 @@ def encode(pixels: NDArray[np.uint8], receipt: Receipt, form: str, quality: int)
         UnknownName: no such format.
         ProvenanceError: the format cannot hold this picture.
     """
-    from PIL import Image
-
     if form not in _WRITERS:
         raise UnknownName("format", form, _WRITERS)
-    image, target = Image.fromarray(np.ascontiguousarray(pixels)), io.BytesIO()
     text, packet = infotext.parameters_of(receipt).text(), xmp_packet(receipt)
     try:
-        _WRITERS[form](image, target, text, packet, quality)
+        return _WRITERS[form](pixels, text, packet, quality)
     except (OSError, ValueError) as error:
         height, width = pixels.shape[:2]
         raise ProvenanceError(f"A picture of {width} x {height} cannot be written as {form}: {error}") from error
-    return target.getvalue()
 
 
 def xmp_packet(receipt: Receipt) -> bytes:
@@ -120,7 +115,7 @@ def mining_in(found: Probe) -> str | None:
     return hit[1].decode("ascii", "replace").rsplit("/", 1)[-1] if hit else None
 
 
-def check_size(pixels: NDArray[np.uint8]) -> None:
+def check_size(pixels: Pixels) -> None:
     """Refuse pixels that `verify` would not read back.
 
     Raises:
@@ -136,29 +131,32 @@ def _licences(receipt: Receipt) -> list[str]:
     return [f"{w.part}: {w.licence}" for w in receipt.ran.weights]
 
 
-def _write_png(image: Any, target: io.BytesIO, text: str, packet: bytes, quality: int) -> None:
-    from PIL.PngImagePlugin import PngInfo
-
-    info = PngInfo()
-    if text:
-        info.add_text("parameters", text)
-    info.add_itxt("XML:com.adobe.xmp", packet.decode())
-    image.save(target, "PNG", pnginfo=info, compress_level=PNG_LEVEL)
+def _write_png(pixels: Pixels, text: str, packet: bytes, quality: int) -> bytes:
+    settings = {"parameters": text} if text else {}
+    return png.write(pixels, settings | {"XML:com.adobe.xmp": packet.decode()})
 
 
-def _write_jpeg(image: Any, target: io.BytesIO, text: str, packet: bytes, quality: int) -> None:
+def _write_jpeg(pixels: Pixels, text: str, packet: bytes, quality: int) -> bytes:
     sampling = 0 if quality >= 90 else 2
-    image.convert("RGB").save(target, "JPEG", quality=quality, subsampling=sampling, exif=_exif(text), xmp=packet)
+    rgb = pixels[..., :3]
+    return _saved(rgb, "JPEG", quality=quality, subsampling=sampling, exif=_exif(text), xmp=packet)
 
 
-def _write_webp(image: Any, target: io.BytesIO, text: str, packet: bytes, quality: int) -> None:
+def _write_webp(pixels: Pixels, text: str, packet: bytes, quality: int) -> bytes:
     if quality == 100:
-        image.save(target, "WEBP", lossless=True, quality=0, method=0, exact=True, exif=_exif(text), xmp=packet)
-    else:
-        image.save(target, "WEBP", quality=quality, method=2, exif=_exif(text), xmp=packet)
+        return _saved(pixels, "WEBP", lossless=True, quality=0, method=0, exact=True, exif=_exif(text), xmp=packet)
+    return _saved(pixels, "WEBP", quality=quality, method=2, exif=_exif(text), xmp=packet)
 
 
-_WRITERS: dict[str, Callable[[Any, io.BytesIO, str, bytes, int], None]] = {
+def _saved(pixels: Pixels, form: str, **options: Any) -> bytes:
+    from PIL import Image
+
+    target = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(target, form, **options)
+    return target.getvalue()
+
+
+_WRITERS: dict[str, Callable[[Pixels, str, bytes, int], bytes]] = {
     "png": _write_png,
     "jpeg": _write_jpeg,
     "webp": _write_webp,

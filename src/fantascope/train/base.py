@@ -38,10 +38,12 @@ class BaseConfig:
     Attributes:
         fit: The loop's settings.
         dropped: Share of captions replaced by the empty one, for guidance.
+        lean: Exponent of the even draws that times come from; below 1 favours noisy times.
     """
 
     fit: FitConfig
     dropped: float = 0.1
+    lean: float = 0.75
 
 
 def schedule() -> DDIMScheduler:
@@ -69,9 +71,10 @@ def train_base(
         size = len(latent)
         dropped = torch.rand(size, generator=source) < config.dropped
         text = torch.where(dropped[:, None, None], empty.float(), text)
-        # One time in each of `size` equal parts of 0..999: the same mean as independent times, less variance.
-        times = ((torch.randperm(size, generator=source) + torch.rand(size, generator=source)) / size * 1000).long()
-        times = times.clamp_max(999)
+        # One draw in each of `size` equal parts of 0..1: the same mean as independent draws, less variance. The power
+        # favours noisy times, where the caption and not the picture says what to draw.
+        even = (torch.randperm(size, generator=source) + torch.rand(size, generator=source)) / size
+        times = (even**config.lean * 1000).long().clamp_max(999)
         noise = torch.randn(latent.shape, generator=source)
         alpha, sigma = (table[times].view(-1, 1, 1, 1) for table in (alphas, sigmas))
         noisy = (alpha * latent + sigma * noise).contiguous(memory_format=torch.channels_last)

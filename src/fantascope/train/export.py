@@ -43,7 +43,7 @@ def export_graphs(folder: Path) -> dict[str, Path]:
     """
     written = {
         "text": _text(folder / "text_encoder"),
-        "unet": _unet(folder / "unet"),
+        "unet": unet_graph(folder / "unet", Graph(Tensors(folder / "unet" / DIFFUSERS_WEIGHTS))),
         "decoder": _decoder(folder / "vae"),
         "encoder": _encoder(folder / "vae"),
     }
@@ -91,8 +91,8 @@ def _rows(g: Graph, name: str, ids: str) -> str:
     return g.add("Mul", g.add("Cast", rows, to=TensorProto.FLOAT), g.add("Unsqueeze", scale, g.whole(-1)))
 
 
-def _unet(folder: Path) -> Path:
-    """UNet2DConditionModel: sample `(B, C, h, w)`, timestep `(B,)`, states `(B, T, D)` -> prediction like sample."""
+def unet_graph(folder: Path, g: Graph, file: str = "model.onnx") -> Path:
+    """Write UNet2DConditionModel: sample `(B, C, h, w)`, timestep `(B,)`, states `(B, T, D)` -> prediction like sample."""
     config = read_json(folder / "config.json")
     _expect(
         folder,
@@ -113,7 +113,6 @@ def _unet(folder: Path) -> Path:
         mid_block_scale_factor=1,
         downsample_padding=1,
     )
-    g = Graph(Tensors(folder / DIFFUSERS_WEIGHTS))
     widths, layers = config["block_out_channels"], config["layers_per_block"]
     net = _Blocks(g, config["norm_num_groups"], config["norm_eps"], _time(g, config, widths[0]))
     heads = _per_level(config["num_attention_heads"] or config["attention_head_dim"], len(widths))
@@ -146,7 +145,7 @@ def _unet(folder: Path) -> Path:
     states = ["batch", "tokens", config["cross_attention_dim"]]
     kind = TensorProto.FLOAT
     return g.write(
-        folder / "model.onnx",
+        folder / file,
         {"sample": (kind, picture), "timestep": (kind, ["batch"]), "states": (kind, states)},
         {"prediction": (x, ["batch", config["out_channels"], "height", "width"])},
     )

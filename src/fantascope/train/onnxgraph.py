@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
@@ -61,6 +62,14 @@ class Tensors:
             raise BrokenModelFile(f"{self.path} has no tensor {name}.")
         row: dict[str, Any] = self.table[name]
         return row
+
+    def read(self, name: str) -> npt.NDArray[np.float32]:
+        """Return a float16 or float32 tensor as float32."""
+        row = self.entry(name)
+        begin, end = row["data_offsets"]
+        kind = np.dtype({"F16": "<f2", "F32": "<f4"}[row["dtype"]])
+        flat = np.fromfile(self.path, kind, (end - begin) // kind.itemsize, offset=self.start + begin)
+        return flat.reshape(row["shape"]).astype(np.float32)
 
 
 class Graph:
@@ -136,10 +145,18 @@ class Graph:
                 self.ready[name] = self.add("Cast", raw, to=TensorProto.FLOAT)
         return self.ready[name]
 
+    def operand(self, x: str, name: str) -> str:
+        """What the layer `name` multiplies: `x` itself here, rounded in a quantised graph."""
+        return x
+
+    def factor(self, name: str) -> str:
+        """The weight that the layer `name` multiplies with, as float32."""
+        return self.weight(f"{name}.weight")
+
     def linear(self, x: str, name: str) -> str:
         """`x @ weight.T + bias` over the last axis."""
-        turned = self.add("Transpose", self.weight(f"{name}.weight"), perm=[1, 0])
-        y = self.add("MatMul", x, turned)
+        turned = self.add("Transpose", self.factor(name), perm=[1, 0])
+        y = self.add("MatMul", self.operand(x, name), turned)
         return self.add("Add", y, self.weight(f"{name}.bias")) if self.has(f"{name}.bias") else y
 
     def linears(self, x: str, names: Sequence[str]) -> dict[str, str]:
@@ -147,8 +164,8 @@ class Graph:
         products costs more than their size. All of them have a bias, or none."""
         if len(names) == 1:
             return {names[0]: self.linear(x, names[0])}
-        stacked = self.add("Concat", *(self.weight(f"{name}.weight") for name in names), axis=0)
-        y = self.add("MatMul", x, self.add("Transpose", stacked, perm=[1, 0]))
+        stacked = self.add("Concat", *(self.factor(name) for name in names), axis=0)
+        y = self.add("MatMul", self.operand(x, names[0]), self.add("Transpose", stacked, perm=[1, 0]))
         if self.has(f"{names[0]}.bias"):
             y = self.add("Add", y, self.add("Concat", *(self.weight(f"{name}.bias") for name in names), axis=0))
         sizes = [self.shape(f"{name}.weight")[0] for name in names]
@@ -158,7 +175,7 @@ class Graph:
         """Convolution; `pads` is top, left, bottom, right, and keeps the size if it is not given."""
         side = self.shape(f"{name}.weight")[-1]
         border = [side // 2] * 4 if pads is None else list(pads)
-        inputs = [x, self.weight(f"{name}.weight")]
+        inputs = [self.operand(x, name), self.factor(name)]
         if self.has(f"{name}.bias"):
             inputs.append(self.weight(f"{name}.bias"))
         return self.add("Conv", *inputs, strides=[stride] * 2, pads=border, kernel_shape=[side] * 2)

@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
-from fantascope.engines import compact, ldm
-from fantascope.engines.encode import Encoder, Tokenise
+from fantascope.engines import compact
+from fantascope.engines import latent_ldm as ldm
+from fantascope.engines.latent_encode import Encoder, Tokenise
 from fantascope.engines.safefile import SafeFile
 from fantascope.engines.weights import Place
 from fantascope.errors import BrokenModelFile, ModelNotFound, Unsupported

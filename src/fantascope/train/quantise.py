@@ -1,0 +1,145 @@
+"""An int8 form of the UNet's graph: the same weights file, rounded when the graph is compiled.
+
+Weights are rounded to int8 with one scale an output channel, inputs of layers to uint8 with one scale and zero point a
+layer; both stand in the graph as QuantizeLinear and DequantizeLinear, so no weight is stored twice. The ranges of the
+inputs are those met while the model paints prompts. First and last convolution and the time embedding stay in float.
+
+Source: Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference"
+(2018), section 2; Shang et al., "Post-training quantization on diffusion models" (2023), section 3 (ranges taken along
+the sampler's trajectory).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fantascope.core.denoise import denoise, predict
+from fantascope.core.guidance import guided
+from fantascope.core.schedules import levels, training_from_config
+from fantascope.core.seeds import noise
+from fantascope.train.export import DIFFUSERS_WEIGHTS, TEXT_WEIGHTS, unet_graph
+from fantascope.train.onnxgraph import Graph, Tensors, read_json
+
+Ranges = Mapping[str, tuple[float, float]]
+"""Layer -> least and greatest value of its input."""
+
+FLOAT = ("conv_in", "conv_out", "time_embedding.", ".time_emb_proj", ".attn2.to_k", ".attn2.to_v")
+"""Layers that stay in float: the ends, and what depends on time or text alone."""
+
+MODEL = "model.int8.onnx"
+
+
+class QuantisedGraph(Graph):
+    """A `Graph` whose layers multiply int8 weights with uint8 inputs."""
+
+    def __init__(self, tensors: Tensors, ranges: Ranges) -> None:
+        super().__init__(tensors)
+        self.ranges = ranges
+        self.rounded: dict[tuple[str, str], str] = {}
+
+    def operand(self, x: str, name: str) -> str:
+        """`x` rounded to 256 levels over the range of this layer's input, 0 being one of them."""
+        if any(part in name for part in FLOAT):
+            return x
+        if (x, name) not in self.rounded:
+            low, high = min(self.ranges[name][0], 0.0), max(self.ranges[name][1], 0.0)
+            step = (high - low) / 255
+            scale, zero = self.constant(step), self.constant(round(-low / step), np.uint8)
+            self.rounded[x, name] = self._round(x, scale, zero)
+        return self.rounded[x, name]
+
+    def factor(self, name: str) -> str:
+        """The weight rounded to -127 … 127 steps, each output channel in steps of its own."""
+        weight = super().factor(name)
+        if any(part in name for part in FLOAT):
+            return weight
+        rows = self.tensors.read(f"{name}.weight")
+        steps = np.abs(rows.reshape(len(rows), -1)).max(axis=1) / 127
+        steps[steps == 0] = 1
+        return self._round(weight, self.constant(steps), self.constant(np.zeros(len(rows)), np.int8), axis=0)
+
+    def _round(self, x: str, scale: str, zero: str, **axis: int) -> str:
+        return self.add("DequantizeLinear", self.add("QuantizeLinear", x, scale, zero, **axis), scale, zero, **axis)
+
+
+def export_int8(folder: Path, ranges: Ranges) -> Path:
+    """Write `unet/model.int8.onnx` beside the weights of a checkpoint folder.
+
+    Args:
+        ranges: See `input_ranges`.
+
+    Raises:
+        Unsupported, BrokenModelFile, ModelNotFound: as `export_graphs`.
+    """
+    unet = folder / "unet"
+    return unet_graph(unet, QuantisedGraph(Tensors(unet / DIFFUSERS_WEIGHTS), ranges), MODEL)
+
+
+def input_ranges(folder: Path, prompts: Sequence[str], steps: int = 20, guidance: float = 4.0) -> Ranges:
+    """Paint prompts in float32 and return the range of every layer's input along the way.
+
+    The range is the mean over the sampler's steps and prompts of the least and of the greatest value, widened by a
+    tenth: rare extremes are cut, for the sake of the resolution of all others.
+    """
+    import torch
+    from diffusers import UNet2DConditionModel
+
+    unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32).eval()
+    training = training_from_config(read_json(folder / "scheduler" / "scheduler_config.json"))
+    seen: dict[str, list[tuple[float, float]]] = {}
+    with _watched(unet, seen), torch.no_grad():
+        for k, prompt in enumerate(prompts):
+            states = _states(folder, ["", prompt])
+
+            def network(x: Any, time: float, states: Any = states) -> Any:
+                return unet(x, torch.full((len(x),), time), states).sample
+
+            start = torch.from_numpy(noise([k], (unet.config.in_channels, *[unet.config.sample_size] * 2)))
+            run = levels(training, steps, sampler="ddim")
+            for _ in denoise(predict(guided(network, guidance, 0.7), training), start, run, "ddim"):
+                pass
+    means = {name: np.mean(np.array(pairs), axis=0) * 1.1 for name, pairs in seen.items()}
+    return {name: (float(low), float(high)) for name, (low, high) in means.items()}
+
+
+@contextmanager
+def _watched(model: Any, seen: dict[str, list[tuple[float, float]]]) -> Iterator[None]:
+    """Write down least and greatest input of every convolution and linear layer while the block runs."""
+    import torch
+
+    def watch(name: str) -> Any:
+        def hook(module: Any, inputs: tuple[Any, ...]) -> None:
+            seen.setdefault(name, []).append((float(inputs[0].min()), float(inputs[0].max())))
+
+        return hook
+
+    layers = (torch.nn.Conv2d, torch.nn.Linear)
+    hooks = [m.register_forward_pre_hook(watch(n)) for n, m in model.named_modules() if isinstance(m, layers)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _states(folder: Path, texts: Sequence[str]) -> Any:
+    """Token states `(N, 32, D)` of short texts by the checkpoint's text encoder."""
+    import torch
+    from safetensors.torch import load_file
+    from tokenizers import Tokenizer
+    from transformers import BertConfig, BertModel
+
+    from fantascope.train.text import unpack
+
+    config = BertConfig.from_json_file(folder / "text_encoder" / "config.json")
+    encoder = BertModel(config, add_pooling_layer=False).eval()
+    encoder.load_state_dict(unpack(load_file(folder / "text_encoder" / TEXT_WEIGHTS)))
+    tokens = Tokenizer.from_file(str(folder / "tokenizer" / "tokenizer.json")).encode_batch(list(texts))
+    ids, mask = (torch.tensor([getattr(t, kind) for t in tokens]) for kind in ("ids", "attention_mask"))
+    with torch.no_grad():
+        return encoder(input_ids=ids, attention_mask=mask).last_hidden_state
