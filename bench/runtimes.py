@@ -22,6 +22,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fantascope.spec import EMBEDDED
+
 ROWS = [("openvino", "fp32"), ("openvino", "bf16"), ("openvino", "int8"), ("onnxruntime", "fp32")]
 PEER = ("diffusers", "fp32")
 PROMPTS = [
@@ -44,11 +46,10 @@ PROMPTS = [
 ]
 
 
-def request(prompt: str, n: int, steps: int, side: int, upscale: int) -> Any:
+def request(spec: Any, prompt: str, n: int, steps: int, side: int, upscale: int) -> Any:
     from fantascope.request import Imagine
-    from fantascope.spec import SPECS
 
-    defaults = SPECS["embedded"].defaults
+    defaults = spec.defaults
     shown = {name: getattr(defaults, name) for name in ("guidance", "guidance_rescale", "sampler", "schedule")}
     return Imagine(prompt=prompt, n=n, width=side, height=side, upscale=upscale, steps=steps, seed=7, **shown)
 
@@ -56,21 +57,22 @@ def request(prompt: str, n: int, steps: int, side: int, upscale: int) -> Any:
 class Graph:
     """Our engine with one runtime and precision."""
 
-    def __init__(self, runtime: str, precision: str, threads: int, home: str) -> None:
+    def __init__(self, runtime: str, precision: str, threads: int, home: str, folder: Path) -> None:
         from fantascope.engines.base import Choice
         from fantascope.engines.graph import GraphEngine
         from fantascope.settings import Settings
         from fantascope.spec import SPECS
 
         choice = Choice("graph", "cpu", precision, (), runtime)
-        self.engine = GraphEngine.load(SPECS["embedded"], choice, Settings(home=Path(home), threads=threads))
+        spec = SPECS["embedded"].model_copy(update={"source": f"dir:{folder}", "weights": {}})
+        self.engine = GraphEngine.load(spec, choice, Settings(home=Path(home), threads=threads))
 
     def paint(self, prompt: str, n: int, steps: int, upscale: int) -> tuple[list[Any], list[float]]:
         """Return the pictures, and the time of every sampler step in seconds."""
         from fantascope.artifact import Output, Step
 
         pixels, ticks = [], []
-        for event in self.engine.render(request(prompt, n, steps, 128 * upscale, upscale), {}):
+        for event in self.engine.render(request(self.engine.spec, prompt, n, steps, 128 * upscale, upscale), {}):
             if isinstance(event, Output):
                 pixels.append(event.pixels)
             elif isinstance(event, Step) and event.stage == "denoise":
@@ -81,25 +83,24 @@ class Graph:
 class Diffusers:
     """The peer: diffusers' StableDiffusionPipeline as it comes, on the same weights, to 128 pixels."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, folder: Path) -> None:
         import torch
         from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
         from transformers import BertConfig, BertModel, BertTokenizerFast
 
         from fantascope.engines.compact import NAME, expand
-        from fantascope.spec import EMBEDDED
 
         if threads:
             torch.set_num_threads(threads)
-        text = BertModel(BertConfig.from_pretrained(EMBEDDED / "text_encoder"), add_pooling_layer=False)
-        text.load_state_dict({k: torch.from_numpy(v) for k, v in expand(EMBEDDED / "text_encoder" / NAME).items()})
+        text = BertModel(BertConfig.from_pretrained(folder / "text_encoder"), add_pooling_layer=False)
+        text.load_state_dict({k: torch.from_numpy(v) for k, v in expand(folder / "text_encoder" / NAME).items()})
         self.torch = torch
         self.pipeline = StableDiffusionPipeline(
-            vae=AutoencoderKL.from_pretrained(EMBEDDED / "vae", torch_dtype=torch.float32),
+            vae=AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32),
             text_encoder=text.eval(),
-            tokenizer=BertTokenizerFast.from_pretrained(EMBEDDED / "tokenizer"),
-            unet=UNet2DConditionModel.from_pretrained(EMBEDDED / "unet", torch_dtype=torch.float32),
-            scheduler=DDIMScheduler.from_pretrained(EMBEDDED / "scheduler"),
+            tokenizer=BertTokenizerFast.from_pretrained(folder / "tokenizer"),
+            unet=UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32),
+            scheduler=DDIMScheduler.from_pretrained(folder / "scheduler"),
             safety_checker=None,
             feature_extractor=None,
             requires_safety_checker=False,
@@ -131,9 +132,10 @@ class Diffusers:
         ]
 
 
-def serve(runtime: str, precision: str, threads: int, home: str) -> None:
+def serve(runtime: str, precision: str, threads: int, home: str, folder: Path) -> None:
     """Be one row: answer each JSON line `{prompt, n, steps, upscale, keep}` with one line of figures."""
-    engine = Diffusers(threads) if runtime == "diffusers" else Graph(runtime, precision, threads, home)
+    peer = runtime == "diffusers"
+    engine = Diffusers(threads, folder) if peer else Graph(runtime, precision, threads, home, folder)
     for line in sys.stdin:
         job = json.loads(line)
         started = time.perf_counter()
@@ -150,10 +152,11 @@ def serve(runtime: str, precision: str, threads: int, home: str) -> None:
 class Row:
     """One warm process."""
 
-    def __init__(self, runtime: str, precision: str, threads: int, home: str, steps: int) -> None:
+    def __init__(self, runtime: str, precision: str, options: argparse.Namespace, home: str, steps: int) -> None:
         self.name, self.steps = f"{runtime} {precision}", steps
         self.figures: dict[str, list[float]] = {}
-        command = [sys.executable, __file__, "--serve", runtime, precision, "--threads", str(threads), "--home", home]
+        command = [sys.executable, __file__, "--serve", runtime, precision, "--home", home]
+        command += ["--threads", str(options.threads), "--folder", str(options.folder)]
         started = time.perf_counter()
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         first = self.ask(PROMPTS[0], 1)
@@ -240,19 +243,20 @@ def main() -> None:
     parser.add_argument("--busy", action="store_true")
     parser.add_argument("--pictures", type=int, default=0)
     parser.add_argument("--rows", nargs="*", metavar="RUNTIME:PRECISION", help="default: all")
+    parser.add_argument("--folder", type=Path, default=EMBEDDED, help="checkpoint; default: the embedded one")
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--home", default="", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.serve:
-        serve(*args.serve, args.threads, args.home)
+        serve(*args.serve, args.threads, args.home, args.folder)
         return
     wanted = [tuple(row.split(":")) for row in args.rows] if args.rows else ROWS
     with tempfile.TemporaryDirectory() as folder:
         home = str(Path(folder) / "home")
         chosen = ([PEER] if args.peer else []) + list(wanted)
         for runtime, precision in wanted:  # once to fill the cache of compiled graphs
-            Row(runtime, precision, args.threads, home, 2).close()
-        rows = [Row(runtime, precision, args.threads, home, args.steps) for runtime, precision in chosen]
+            Row(runtime, precision, args, home, 2).close()
+        rows = [Row(runtime, precision, args, home, args.steps) for runtime, precision in chosen]
         measure(rows, args.rounds, args.batch)
         if args.busy:
             loop = subprocess.Popen([sys.executable, "-c", "while True: pass"])

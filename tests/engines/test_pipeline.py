@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.engines import tiny
+from tests.engines import tiny, tiny_ldm
 
 from fantascope.artifact import Output, Step
 from fantascope.engines.base import Choice, Engine
@@ -144,7 +144,9 @@ def test_a_prompt_that_would_be_cut_is_refused(home: Path) -> None:
     assert caught.value.param == "prompt"
 
 
-def test_refiner_and_single_files_are_for_latent(home: Path, tmp_path: Path) -> None:
+def test_refiner_and_single_files_are_for_latent(home: Path) -> None:
+    with pytest.raises(Unsupported, match="single files"):
+        PipelineEngine.load(tiny.spec_of(tiny_ldm.file("sd1"), "sd1"), CPU, Settings(home=home))
     with pytest.raises(Unsupported, match="refiner"):
         PipelineEngine.load(tiny.spec_of(tiny.xl(), "sdxl", refiner="dir:x"), CPU, Settings(home=home))
 

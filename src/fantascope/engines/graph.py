@@ -48,6 +48,9 @@ PARTS: dict[str, tuple[str, str]] = {
 }
 """Part -> its graph and the weights that the graph reads."""
 
+INT8 = {"unet": "unet/model.int8.onnx"}
+"""Part -> the graph that reads the same weights and computes in int8; other parts stay in float."""
+
 KEPT = 8
 """Compiled programs an engine keeps; the least recently used goes first."""
 
@@ -71,6 +74,8 @@ class GraphEngine:
                 f"{runtime.name} does not compute in {choice.precision} on this machine, only in {able}.",
                 param="precision",
             )
+        if choice.precision == "int8" and not all(map(place.has, INT8.values())):
+            raise Unsupported(f"The model {spec.name!r} has no graphs in int8.", param="precision")
         self._unet = place.config("unet/config.json")
         self._vae = place.config("vae/config.json")
         self._training = training_from_config(place.config("scheduler/scheduler_config.json"))
@@ -227,12 +232,20 @@ class GraphEngine:
 
     def _compile(self, part: str, shapes: Shapes) -> Program:
         weights = self._weigh(part)
-        source = Source(self.place.path(PARTS[part][0]), " ".join(weight.sha256 for weight in weights))
-        return self.runtime.compile(source, shapes, self.choice.precision)
+        source = Source(self.place.path(self._files(part)[0]), " ".join(weight.sha256 for weight in weights))
+        precision = self.choice.precision
+        if precision == "int8" and part not in INT8 and "bf16" not in self.runtime.precisions:
+            precision = "fp32"
+        return self.runtime.compile(source, shapes, precision)
+
+    def _files(self, part: str) -> tuple[str, str]:
+        """Graph and weights of a part in the precision that was chosen."""
+        graph, weights = PARTS[part]
+        return INT8.get(part, graph) if self.choice.precision == "int8" else graph, weights
 
     def _weigh(self, part: str) -> tuple[Weight, ...]:
         """Hash graph and weights of a part, once, and hold them to the hashes of the Spec."""
         if part not in self._weights:
-            graph, weights = weigh(self.spec, self.place, PARTS[part], self.settings)
+            graph, weights = weigh(self.spec, self.place, self._files(part), self.settings)
             self._weights[part] = (graph.model_copy(update={"part": f"{part} graph"}), weights)
         return self._weights[part]

@@ -103,8 +103,8 @@ class Artists:
 
 def _use(tokens: Sequence[Token], first: int, end: int, full: bool) -> float:
     """Score how a name is used; a surname counts only where a style is asked for."""
-    before = [token.forms[0] for token in tokens[max(0, first - 6) : first]][::-1]
-    after = [token.forms[0] for token in tokens[end : end + 2]]
+    before = [token.word for token in tokens[max(0, first - 6) : first]][::-1]
+    after = [token.word for token in tokens[end : end + 2]]
     if _asks(before) or (after and (after[0] in _AFTER or _work(after))):
         return STYLE
     if not full:

@@ -34,9 +34,13 @@ _RUN = re.compile(r"(.)\1{2,}")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word of a text: the spellings it may stand for, its place, and whether a sentence ends behind it."""
+    """A word of a text: its first spelling, what phrases may call it, its place, and whether a sentence ends behind it.
 
-    forms: tuple[str, ...]
+    `keys` holds the base forms it may be an inflection of, and `=` before every spelling it may stand for.
+    """
+
+    word: str
+    keys: frozenset[str]
     start: int
     end: int
     stop: bool
@@ -56,8 +60,7 @@ class Span:
 
 T = TypeVar("T")
 
-Word = frozenset[str]
-Choice = tuple[tuple[Word, ...], ...]
+Choice = tuple[tuple[str, ...], ...]
 Element = Choice | int
 """Alternatives, each a sequence of words; or a gap: words to skip at most, negative when sentences may be crossed."""
 
@@ -85,9 +88,11 @@ def tokenise(text: str) -> tuple[list[Token], list[Token]]:
     return plain, list(_joined(folded, places))
 
 
-def _token(folded: str, places: Sequence[int], start: int, end: int, forms: Iterable[str]) -> Token:
-    tail = folded[end : end + 2]
-    return Token(tuple(dict.fromkeys(forms)), places[start], places[end - 1] + 1, bool(_STOP.search(tail)))
+def _token(folded: str, places: Sequence[int], start: int, end: int, spellings: Iterable[str]) -> Token:
+    forms = dict.fromkeys(spellings)
+    keys = {"=" + form for form in forms}.union(*(bases(form) for form in forms))
+    stop = _STOP.search(folded[end : end + 2]) is not None
+    return Token(next(iter(forms), ""), frozenset(keys), places[start], places[end - 1] + 1, stop)
 
 
 def _forms(word: str) -> Iterator[str]:
@@ -141,24 +146,32 @@ def _read(chunk: str) -> Iterator[str]:
         yield from _forms(word)
 
 
-def inflect(word: str) -> Word:
-    """Return a word with its usual endings: plural, past, -ing (doubled consonants and silent e included)."""
-    forms = {word, word + "s"}
-    if len(word) >= 3 and word.isalpha():
-        forms |= {word + "es", word + "ed", word + "ing"}
-        if word.endswith("e"):
-            forms |= {word + "d", word[:-1] + "ing"}
-        if word.endswith("y"):
-            forms |= {word[:-1] + "ies", word[:-1] + "ied"}
-        if word[-1] not in "aeiouywx" and word[-2] in "aeiou":
-            forms |= {word + word[-1] + "ed", word + word[-1] + "ing"}
-    return frozenset(forms)
+def bases(word: str) -> set[str]:
+    """Return what a word may be a usual inflection of: plural, past, -ing, doubled consonants and silent e included.
+
+    Example:
+        >>> sorted(bases("stabbing"))
+        ['stab', 'stabb', 'stabbe', 'stabbing']
+    """
+    found = {word}
+    if word.endswith("s"):
+        found.add(word[:-1])
+    for ending in ("es", "ed", "ing"):
+        stem = word.removesuffix(ending)
+        if stem == word or len(stem) < 3:
+            continue
+        found |= {stem, stem + "e"}
+        if stem[-1] == stem[-2]:
+            found.add(stem[:-1])
+        if stem[-1] == "i":
+            found.add(stem[:-1] + "y")
+    return found
 
 
 @lru_cache(maxsize=8192)
-def _words(text: str, exact: bool) -> tuple[Word, ...]:
-    words = [part for chunk in fold(text)[0].split() for part in re.split(r"[-/.]", chunk) if part]
-    return tuple(frozenset(_forms(word)) if exact else inflect(word) for word in words)
+def _words(text: str, exact: bool) -> tuple[str, ...]:
+    mark = "=" if exact else ""
+    return tuple(mark + word for word in re.split(r"[\s/.-]+", fold(text)[0]) if word)
 
 
 def compile_phrase(pattern: str, lists: Mapping[str, Sequence[str]], *, exact: bool = False) -> list[Phrase]:
@@ -199,14 +212,14 @@ class Index(Generic[T]):
         """Add a phrase of `owner`."""
         first = phrase[0]
         assert not isinstance(first, int)
-        for word in {form for option in first for form in option[0]}:
+        for word in {option[0] for option in first}:
             self._by_word.setdefault(word, []).append((owner, phrase))
 
     def find(self, tokens: Sequence[Token]) -> Iterator[tuple[T, Span, int, int]]:
         """Yield (owner, span of characters, first token, token behind the last) of every match."""
         for at, token in enumerate(tokens):
-            for form in token.forms:
-                for owner, phrase in self._by_word.get(form, ()):
+            for key in token.keys & self._by_word.keys():
+                for owner, phrase in self._by_word[key]:
                     end = _match(phrase, 0, tokens, at)
                     if end:
                         yield owner, Span(token.start, tokens[end - 1].end), at, end
@@ -227,7 +240,7 @@ def _match(phrase: Phrase, k: int, tokens: Sequence[Token], at: int) -> int:
         return 0
     for option in element:
         end = at + len(option)
-        if end <= len(tokens) and all(not word.isdisjoint(tokens[at + n].forms) for n, word in enumerate(option)):
+        if end <= len(tokens) and all(word in tokens[at + n].keys for n, word in enumerate(option)):
             found = _match(phrase, k + 1, tokens, end)
             if found:
                 return found

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from fantascope.train.fit import Batch, Batches, FitConfig, FitEvent, fit
+from fantascope.train.checkpoint import read_module, write_module
+from fantascope.train.fit import Batch, Batches, FitConfig, FitEvent, fit, load_weights
+from fantascope.train.latents import centre_latents
+from fantascope.train.parts import autoencoder, quicken
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,11 @@ def psnr(guess: Tensor, picture: Tensor) -> float:
     return float(-10 * ((guess.detach().float() - picture) / 2).clamp(-1, 1).square().mean().log10())
 
 
-def train_autoencoder(
-    config: AutoencoderConfig, run: Path, model: AutoencoderKL, batches: Batches
-) -> Iterator[FitEvent]:
+def train_autoencoder(config: AutoencoderConfig, run: Path, batches: Batches) -> Iterator[FitEvent]:
     """Train encoder and decoder together on `picture` batches, (B, 3, 128, 128) in -1..1."""
+    torch.manual_seed(config.fit.seed)
+    model = autoencoder()
+    quicken(model)
 
     def loss(batch: Batch, source: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         picture = batch["picture"].contiguous(memory_format=torch.channels_last)
@@ -68,12 +71,36 @@ def train_autoencoder(
     return fit(model, loss, batches, config.fit, run)
 
 
-def train_decoder(config: AutoencoderConfig, run: Path, model: AutoencoderKL, batches: Batches) -> Iterator[FitEvent]:
-    """Train the decoder alone on `picture` batches; the encoder is frozen, so latents stay what they are.
+@torch.no_grad()
+def freeze_autoencoder(run: Path, batches: Batches, folder: Path) -> float:
+    """Write what a run of `train_autoencoder` learned as `folder/vae`, with latents made zero-mean and unit-variance.
+
+    Args:
+        run: Folder of the run.
+        batches: `picture` batches; the first eight are measured.
+        folder: The checkpoint folder.
+
+    Returns:
+        Peak signal to noise ratio of those pictures, in dB.
+    """
+    model = autoencoder()
+    load_weights(model, run)
+    source = batches(0)
+    pictures = torch.cat([torch.as_tensor(next(source)["picture"]) for _ in range(8)])
+    centre_latents(model, pictures)
+    write_module(model, folder / "vae")
+    return psnr(model.decode(model.encode(pictures).latent_dist.mean).sample, pictures)
+
+
+def train_decoder(config: AutoencoderConfig, run: Path, batches: Batches, folder: Path) -> Iterator[FitEvent]:
+    """Train the decoder of `folder/vae` alone on `picture` batches; the encoder is frozen, so latents stay as they are.
 
     The noise on each picture's latents is drawn from 0 to `config.noise` of their deviation: the decoder learns to mend
     the small errors that a denoiser leaves.
     """
+    model = autoencoder()
+    read_module(model, folder / "vae")
+    quicken(model)
     model.encoder.requires_grad_(False)
     if model.quant_conv is not None:
         model.quant_conv.requires_grad_(False)

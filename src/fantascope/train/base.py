@@ -8,27 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from fantascope.train.fit import Batch, Batches, FitConfig, FitEvent, fit
-
-SCHEDULE: dict[str, Any] = {
-    "num_train_timesteps": 1000,
-    "beta_schedule": "scaled_linear",
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "prediction_type": "v_prediction",
-    "rescale_betas_zero_snr": True,
-    "timestep_spacing": "trailing",
-    "clip_sample": False,
-    "set_alpha_to_one": True,
-    "steps_offset": 0,
-}
+from fantascope.train.fit import Batch, FitConfig, FitEvent, fit
+from fantascope.train.latents import Pool
+from fantascope.train.parts import denoiser, quicken, quiet, schedule
 
 
 @dataclass(frozen=True)
@@ -46,23 +35,13 @@ class BaseConfig:
     lean: float = 0.75
 
 
-def schedule() -> DDIMScheduler:
-    """The noise schedule that training and sampling share."""
-    return DDIMScheduler(**SCHEDULE)
-
-
-def train_base(
-    config: BaseConfig, run: Path, model: UNet2DConditionModel, batches: Batches, empty: Tensor
-) -> Iterator[FitEvent]:
-    """Train the UNet.
-
-    Args:
-        config: See `BaseConfig`.
-        run: Folder of the run.
-        model: The UNet, changed in place.
-        batches: `latent` (B, 4, 16, 16), unit variance, and `text` (B, 32, 384).
-        empty: Token states of the empty caption, (32, 384).
-    """
+def train_base(config: BaseConfig, run: Path, pool: Pool) -> Iterator[FitEvent]:
+    """Train the UNet on the stored latents and token states of a pool."""
+    torch.manual_seed(config.fit.seed)
+    model = denoiser()
+    quiet(model)
+    quicken(model)
+    empty = pool.empty.float()
     alphas = schedule().alphas_cumprod.sqrt()
     sigmas = (1 - schedule().alphas_cumprod).sqrt()
 
@@ -70,7 +49,7 @@ def train_base(
         latent, text = batch["latent"].float(), batch["text"].float()
         size = len(latent)
         dropped = torch.rand(size, generator=source) < config.dropped
-        text = torch.where(dropped[:, None, None], empty.float(), text)
+        text = torch.where(dropped[:, None, None], empty, text)
         # One draw in each of `size` equal parts of 0..1: the same mean as independent draws, less variance. The power
         # favours noisy times, where the caption and not the picture says what to draw.
         even = (torch.randperm(size, generator=source) + torch.rand(size, generator=source)) / size
@@ -83,7 +62,7 @@ def train_base(
             guess = model(noisy, times, text).sample
         return nn.functional.mse_loss(guess.float(), wanted), {}
 
-    return fit(model, loss, batches, config.fit, run)
+    return fit(model, loss, partial(pool.batches, config.fit.batch), config.fit, run)
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from fantascope.train.base import schedule
+from fantascope.train.parts import schedule
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 

@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
+from fantascope.engines.compact import NAME
+from fantascope.engines.safefile import SafeFile
 from fantascope.errors import Unsupported
-from fantascope.train.onnxgraph import Graph, Tensors, read_json
+from fantascope.train.onnxgraph import Graph, read_json
 
 DIFFUSERS_WEIGHTS = "diffusion_pytorch_model.safetensors"
-TEXT_WEIGHTS = "model.int8.safetensors"
 
 
 def export_graphs(folder: Path) -> dict[str, Path]:
@@ -43,7 +44,7 @@ def export_graphs(folder: Path) -> dict[str, Path]:
     """
     written = {
         "text": _text(folder / "text_encoder"),
-        "unet": unet_graph(folder / "unet", Graph(Tensors(folder / "unet" / DIFFUSERS_WEIGHTS))),
+        "unet": unet_graph(folder / "unet", Graph(SafeFile.open(folder / "unet" / DIFFUSERS_WEIGHTS))),
         "decoder": _decoder(folder / "vae"),
         "encoder": _encoder(folder / "vae"),
     }
@@ -56,7 +57,7 @@ def _text(folder: Path) -> Path:
     """BERT: ids and mask `(B, T)` int64 -> states `(B, T, C)`."""
     config = read_json(folder / "config.json")
     _expect(folder, config, hidden_act="gelu")
-    g = Graph(Tensors(folder / TEXT_WEIGHTS))
+    g = Graph(SafeFile.open(folder / NAME))
     eps, width, heads = config["layer_norm_eps"], config["hidden_size"], config["num_attention_heads"]
     x = _rows(g, "embeddings.word_embeddings.weight", "ids")
     length = g.add("Shape", "ids", start=1, end=2)
@@ -92,7 +93,7 @@ def _rows(g: Graph, name: str, ids: str) -> str:
 
 
 def unet_graph(folder: Path, g: Graph, file: str = "model.onnx") -> Path:
-    """Write UNet2DConditionModel: sample `(B, C, h, w)`, timestep `(B,)`, states `(B, T, D)` -> prediction like sample."""
+    """Write UNet2DConditionModel: sample `(B, C, h, w)`, time `(B,)`, states `(B, T, D)` -> prediction like sample."""
     config = read_json(folder / "config.json")
     _expect(
         folder,
@@ -168,7 +169,7 @@ class _Blocks:
 
     def __init__(self, g: Graph, groups: int, eps: float, time: str | None = None) -> None:
         self.g, self.groups, self.eps = g, groups, eps
-        names = [name.removesuffix(".weight") for name in g.tensors.table]
+        names = [name.removesuffix(".weight") for name in g.file.tensors]
         self.shifts = g.linears(time, [n for n in names if n.endswith(".time_emb_proj")]) if time is not None else {}
         seen = [n for n in names if n.endswith((".attn2.to_k", ".attn2.to_v"))]
         self.seen = g.linears("states", seen) if time is not None else {}
@@ -213,7 +214,7 @@ class _Blocks:
 def _autoencoder(folder: Path, *halves: str) -> tuple[Graph, _Blocks, dict[str, Any]]:
     config = read_json(folder / "config.json")
     _expect(folder, config, act_fn="silu", latents_mean=None, latents_std=None, shift_factor=None)
-    g = Graph(Tensors(folder / DIFFUSERS_WEIGHTS), *halves)
+    g = Graph(SafeFile.open(folder / DIFFUSERS_WEIGHTS), *halves)
     return g, _Blocks(g, config["norm_num_groups"], 1e-6), config
 
 
@@ -265,7 +266,7 @@ def _encoder(folder: Path) -> Path:
 
 def _middle(net: _Blocks, x: str, half: str) -> str:
     if net.g.has(f"{half}.mid_block.attentions.0.to_q.weight"):
-        raise Unsupported(f"The graphs know no attention in the autoencoder, and {net.g.tensors.path} has it.")
+        raise Unsupported(f"The graphs know no attention in the autoencoder, and {net.g.file.path} has it.")
     return net.resnet(net.resnet(x, f"{half}.mid_block.resnets.0"), f"{half}.mid_block.resnets.1")
 
 
@@ -292,7 +293,7 @@ def _upscaler(folder: Path) -> Path:
     """Pictures `(B, 3, H, W)` in -1 … 1 -> `(B, 3, 4H, 4W)`: convolutions, channels to pixels, plus repeated pixels."""
     config = read_json(folder / "config.json")
     _expect(folder, config, kind="compact", act="prelu", scale=4)
-    g = Graph(Tensors(folder / "model.safetensors"))
+    g = Graph(SafeFile.open(folder / "model.safetensors"))
     x = g.conv("pictures", "body.0")
     for k in range(config["layers"] + 1):
         slope = g.add("Unsqueeze", g.weight(f"body.{2 * k + 1}.weight"), g.whole(1, 2))

@@ -11,9 +11,10 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -24,8 +25,9 @@ from fantascope.errors import BrokenModelFile
 from fantascope.train.optim import Muon
 
 Batch = dict[str, Tensor]
-Batches = Callable[[int], Iterator[Batch]]
-"""From a step's number to that step's batch and all later ones: the same number, the same batches."""
+Batches = Callable[[int], Iterator[Mapping[str, Any]]]
+"""From a step's number to that step's batch and all later ones, tensors or arrays by name: the same number, the same
+batches."""
 
 Loss = Callable[[Batch, torch.Generator], tuple[Tensor, dict[str, float]]]
 """A batch and this step's noise source to the loss and the figures worth reporting."""
@@ -106,7 +108,7 @@ def fit(model: nn.Module, loss: Loss, batches: Batches, config: FitConfig, run: 
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, config)
         noise = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-        value, said = loss(next(source), noise)
+        value, said = loss({name: torch.as_tensor(array) for name, array in next(source).items()}, noise)
         optimiser.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(list(named.values()), config.clip)

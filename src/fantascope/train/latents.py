@@ -7,17 +7,22 @@ belongs to which latent, since many captions occur more than once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import BertModel
 
+from fantascope.train.checkpoint import read_module
 from fantascope.train.fit import Batch
-from fantascope.train.text import encode_text
+from fantascope.train.parts import autoencoder
+from fantascope.train.text import encode_text, load_text_encoder
+
+EMPTY = "empty.safetensors"
 
 
 @torch.no_grad()
@@ -30,7 +35,7 @@ def centre_latents(model: AutoencoderKL, pictures: Tensor) -> None:
         model: Changed in place; what it decodes to stays the same.
         pictures: (N, 3, 128, 128) in -1..1, typical ones.
     """
-    latent = torch.cat([model.encode(part).latent_dist.mean for part in pictures.split(32)])
+    latent = torch.cat([model.encode(part).latent_dist.mean for part in torch.split(pictures, 32)])
     mean, std = latent.mean(dim=(0, 2, 3)), latent.std(dim=(0, 2, 3))
     into, out = model.quant_conv, model.post_quant_conv
     assert into is not None and out is not None and into.bias is not None and out.bias is not None
@@ -43,43 +48,54 @@ def centre_latents(model: AutoencoderKL, pictures: Tensor) -> None:
 
 
 @torch.no_grad()
-def write_shard(
-    scenes: Iterable[tuple[Tensor, str]], model: AutoencoderKL, encoder: BertModel, tokenizer: Tokenizer, path: Path
-) -> int:
-    """Encode scenes and store them; return how many there were.
+def write_pool(scenes: Iterable[tuple[Any, str]], folder: Path, pool: Path, shard: int = 2000) -> Iterator[int]:
+    """Encode scenes with the autoencoder and text encoder of a checkpoint folder and store them.
+
+    Shards that are there already are kept, and their scenes passed over.
 
     Args:
         scenes: Pictures (3, 128, 128) in -1..1 with their captions.
-        model: The frozen autoencoder.
-        encoder, tokenizer: The compact text encoder.
-        path: The shard, replaced in one move.
+        folder: The checkpoint folder.
+        pool: Folder of the shards.
+        shard: Scenes a shard.
+
+    Yields:
+        How many scenes are stored, after each shard.
     """
-    latents: list[Tensor] = []
-    rows: dict[str, int] = {}
-    index: list[int] = []
-    waiting: list[Tensor] = []
-    for picture, caption in scenes:
-        index.append(rows.setdefault(caption, len(rows)))
-        waiting.append(picture)
-        if len(waiting) == 32:
-            latents.append(model.encode(torch.stack(waiting)).latent_dist.mean.half())
-            waiting = []
-    if waiting:
-        latents.append(model.encode(torch.stack(waiting)).latent_dist.mean.half())
-    text = encode_text(encoder, tokenizer, list(rows)).half()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    pool.mkdir(parents=True, exist_ok=True)
+    model = autoencoder().eval()
+    read_module(model, folder / "vae")
+    encoder = load_text_encoder(folder)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer" / "tokenizer.json"))
+    _store(pool / EMPTY, {"text": encode_text(encoder, tokenizer, [""]).half()})
+    iterator, stored, number = iter(scenes), 0, 0
+    while part := list(islice(iterator, shard)):
+        path = pool / f"{number:04d}.safetensors"
+        if not path.is_file():
+            rows: dict[str, int] = {}
+            row = torch.tensor([rows.setdefault(caption, len(rows)) for _, caption in part])
+            groups = [part[at : at + 25] for at in range(0, len(part), 25)]
+            stacks = (torch.stack([torch.as_tensor(picture) for picture, _ in group]) for group in groups)
+            latent = torch.cat([model.encode(stack).latent_dist.mean.half() for stack in stacks])
+            text = encode_text(encoder, tokenizer, list(rows)).half()
+            _store(path, {"latent": latent, "text": text, "row": row})
+        number, stored = number + 1, stored + len(part)
+        yield stored
+
+
+def _store(path: Path, tensors: dict[str, Tensor]) -> None:
     new = path.with_suffix(".new")
-    save_file({"latent": torch.cat(latents), "text": text, "row": torch.tensor(index)}, new)
+    save_file({name: value.contiguous() for name, value in tensors.items()}, new)
     new.replace(path)
-    return len(index)
 
 
 class Pool:
-    """All shards of a folder in memory; `pool(size)(step)` are the batches from a step on, drawn by its number."""
+    """All shards of a folder in memory; `batches(size, step)` are those from a step on, drawn by its number."""
 
     def __init__(self, folder: Path, seed: int = 0) -> None:
         latents, texts, rows, offset = [], [], [], 0
-        for path in sorted(folder.glob("*.safetensors")):
+        self.empty: Tensor = load_file(folder / EMPTY)["text"][0]
+        for path in sorted(folder.glob("[0-9]*.safetensors")):
             shard = load_file(path)
             latents.append(shard["latent"])
             texts.append(shard["text"])

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from fantascope.engines.safefile import Entry, SafeFile
 from fantascope.errors import BrokenModelFile, ModelNotFound
 
 OPSET = 21
@@ -31,47 +31,6 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
-class Tensors:
-    """Names, types, shapes and byte ranges of the tensors of one safetensors file.
-
-    The file begins with the length of its JSON header (8 bytes, little endian), then the header, then the bytes.
-    """
-
-    def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise ModelNotFound(f"There is no {path}.")
-        self.path = path
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if length > path.stat().st_size - 8:
-                raise BrokenModelFile(f"{path} ends inside its header.")
-            self.table: dict[str, Any] = json.loads(file.read(length))
-        self.table.pop("__metadata__", None)
-        self.start = 8 + length
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.table
-
-    def entry(self, name: str) -> dict[str, Any]:
-        """Dtype, shape and byte range of one tensor.
-
-        Raises:
-            BrokenModelFile: there is none of this name.
-        """
-        if name not in self.table:
-            raise BrokenModelFile(f"{self.path} has no tensor {name}.")
-        row: dict[str, Any] = self.table[name]
-        return row
-
-    def read(self, name: str) -> npt.NDArray[np.float32]:
-        """Return a float16 or float32 tensor as float32."""
-        row = self.entry(name)
-        begin, end = row["data_offsets"]
-        kind = np.dtype({"F16": "<f2", "F32": "<f4"}[row["dtype"]])
-        flat = np.fromfile(self.path, kind, (end - begin) // kind.itemsize, offset=self.start + begin)
-        return flat.reshape(row["shape"]).astype(np.float32)
-
-
 class Graph:
     """Grows one ONNX graph; every method appends nodes and returns the name of their result.
 
@@ -79,8 +38,8 @@ class Graph:
     of `prefixes` must be used.
     """
 
-    def __init__(self, tensors: Tensors, *prefixes: str) -> None:
-        self.tensors = tensors
+    def __init__(self, file: SafeFile, *prefixes: str) -> None:
+        self.file = file
         self.prefixes = prefixes or ("",)
         self.nodes: list[Any] = []
         self.weights: dict[str, Any] = {}
@@ -113,20 +72,29 @@ class Graph:
         """A constant list of int64."""
         return self.constant(values, np.int64)
 
+    def entry(self, name: str) -> Entry:
+        """Where a tensor lies in the file.
+
+        Raises:
+            BrokenModelFile: there is none of this name.
+        """
+        if name not in self.file.tensors:
+            raise BrokenModelFile(f"{self.file.path} has no tensor {name}.")
+        return self.file.tensors[name]
+
     def has(self, name: str) -> bool:
-        return name in self.tensors
+        return name in self.file.tensors
 
     def shape(self, name: str) -> list[int]:
-        return list(self.tensors.entry(name)["shape"])
+        return list(self.entry(name).shape)
 
     def raw(self, name: str) -> str:
         """A tensor of the file as it is stored."""
         if name not in self.weights:
-            row = self.tensors.entry(name)
-            begin, end = row["data_offsets"]
-            tensor = TensorProto(name=name, data_type=_DTYPES[row["dtype"]], dims=row["shape"])
+            entry = self.entry(name)
+            tensor = TensorProto(name=name, data_type=_DTYPES[entry.dtype], dims=entry.shape)
             tensor.data_location = TensorProto.EXTERNAL
-            facts = {"location": self.tensors.path.name, "offset": self.tensors.start + begin, "length": end - begin}
+            facts = {"location": self.file.path.name, "offset": entry.start, "length": entry.length}
             for key, value in facts.items():
                 tensor.external_data.add(key=key, value=str(value))
             self.weights[name] = tensor
@@ -139,7 +107,7 @@ class Graph:
             if self.has(f"{name}.scale"):
                 scale = self.weight(f"{name}.scale")
                 self.ready[name] = self.add("DequantizeLinear", raw, scale, axis=0)
-            elif self.tensors.table[raw]["dtype"] == "F32":
+            elif self.entry(name).dtype == "F32":
                 self.ready[name] = raw
             else:
                 self.ready[name] = self.add("Cast", raw, to=TensorProto.FLOAT)
@@ -227,7 +195,7 @@ class Graph:
         Raises:
             BrokenModelFile: a tensor of the file was never read, or the graph does not hold together.
         """
-        ours = {name for name in self.tensors.table if name.startswith(self.prefixes)}
+        ours = {name for name in self.file.tensors if name.startswith(self.prefixes)}
         if left := sorted(ours - set(self.weights)):
             raise BrokenModelFile(f"The graph of {path} leaves out {len(left)} tensors, {left[0]} first.")
         nodes = [*self.nodes, *(helper.make_node("Identity", [r], [n]) for n, (r, _) in outputs.items())]

@@ -21,7 +21,7 @@ def orthogonal(stack: Tensor, rounds: int = 5) -> Tensor:
         stack: (N, R, C), any range.
         rounds: Iterations; 5 bring the values into about 0.7..1.2.
     """
-    x = stack.bfloat16()
+    x: Tensor = stack.bfloat16()
     tall = x.shape[1] > x.shape[2]
     x = x.mT if tall else x
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
@@ -39,7 +39,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(list(groups), defaults)
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Take one step from the gradients present."""
         assert closure is None
         for group in self.param_groups:

@@ -22,8 +22,9 @@ from fantascope.core.denoise import denoise, predict
 from fantascope.core.guidance import guided
 from fantascope.core.schedules import levels, training_from_config
 from fantascope.core.seeds import noise
-from fantascope.train.export import DIFFUSERS_WEIGHTS, TEXT_WEIGHTS, unet_graph
-from fantascope.train.onnxgraph import Graph, Tensors, read_json
+from fantascope.engines.safefile import SafeFile
+from fantascope.train.export import DIFFUSERS_WEIGHTS, unet_graph
+from fantascope.train.onnxgraph import Graph, read_json
 
 Ranges = Mapping[str, tuple[float, float]]
 """Layer -> least and greatest value of its input."""
@@ -37,8 +38,8 @@ MODEL = "model.int8.onnx"
 class QuantisedGraph(Graph):
     """A `Graph` whose layers multiply int8 weights with uint8 inputs."""
 
-    def __init__(self, tensors: Tensors, ranges: Ranges) -> None:
-        super().__init__(tensors)
+    def __init__(self, file: SafeFile, ranges: Ranges) -> None:
+        super().__init__(file)
         self.ranges = ranges
         self.rounded: dict[tuple[str, str], str] = {}
 
@@ -58,7 +59,7 @@ class QuantisedGraph(Graph):
         weight = super().factor(name)
         if any(part in name for part in FLOAT):
             return weight
-        rows = self.tensors.read(f"{name}.weight")
+        rows = self.file.read(f"{name}.weight").astype(np.float32)
         steps = np.abs(rows.reshape(len(rows), -1)).max(axis=1) / 127
         steps[steps == 0] = 1
         return self._round(weight, self.constant(steps), self.constant(np.zeros(len(rows)), np.int8), axis=0)
@@ -77,7 +78,7 @@ def export_int8(folder: Path, ranges: Ranges) -> Path:
         Unsupported, BrokenModelFile, ModelNotFound: as `export_graphs`.
     """
     unet = folder / "unet"
-    return unet_graph(unet, QuantisedGraph(Tensors(unet / DIFFUSERS_WEIGHTS), ranges), MODEL)
+    return unet_graph(unet, QuantisedGraph(SafeFile.open(unet / DIFFUSERS_WEIGHTS), ranges), MODEL)
 
 
 def input_ranges(folder: Path, prompts: Sequence[str], steps: int = 20, guidance: float = 4.0) -> Ranges:
@@ -129,17 +130,9 @@ def _watched(model: Any, seen: dict[str, list[tuple[float, float]]]) -> Iterator
 
 def _states(folder: Path, texts: Sequence[str]) -> Any:
     """Token states `(N, 32, D)` of short texts by the checkpoint's text encoder."""
-    import torch
-    from safetensors.torch import load_file
     from tokenizers import Tokenizer
-    from transformers import BertConfig, BertModel
 
-    from fantascope.train.text import unpack
+    from fantascope.train.text import encode_text, load_text_encoder
 
-    config = BertConfig.from_json_file(folder / "text_encoder" / "config.json")
-    encoder = BertModel(config, add_pooling_layer=False).eval()
-    encoder.load_state_dict(unpack(load_file(folder / "text_encoder" / TEXT_WEIGHTS)))
-    tokens = Tokenizer.from_file(str(folder / "tokenizer" / "tokenizer.json")).encode_batch(list(texts))
-    ids, mask = (torch.tensor([getattr(t, kind) for t in tokens]) for kind in ("ids", "attention_mask"))
-    with torch.no_grad():
-        return encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer" / "tokenizer.json"))
+    return encode_text(load_text_encoder(folder), tokenizer, texts).float()

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from fantascope.train.autoencode import psnr, reconstruction
+from fantascope.train.checkpoint import read_module
 from fantascope.train.fit import Batch, Batches, FitConfig, FitEvent, fit
+from fantascope.train.parts import autoencoder
 
 SCALE = 4
 
@@ -58,7 +59,8 @@ class UpscalerConfig:
         crop: Side in px of the pieces of the small pictures that are trained on.
         pieces: Pieces of each picture.
         blur: Largest standard deviation in px of the Gaussian blur put on small pictures.
-        noise: Largest standard deviation of the noise put on them, and on latents in units of theirs.
+        noise: Largest standard deviation of the noise put on them.
+        latent_noise: Largest standard deviation of the noise put on latents.
     """
 
     fit: FitConfig
@@ -69,25 +71,26 @@ class UpscalerConfig:
     latent_noise: float = 0.25
 
 
-def train_upscaler(
-    config: UpscalerConfig, run: Path, model: Upscaler, batches: Batches, autoencoder: AutoencoderKL | None = None
-) -> Iterator[FitEvent]:
+def train_upscaler(config: UpscalerConfig, run: Path, batches: Batches, folder: Path) -> Iterator[FitEvent]:
     """Train on `small` (B, 3, 128, 128) and `large` (B, 3, 512, 512), both in -1..1.
 
-    With an autoencoder the first half of each batch goes through it, with noise on its latents, as generated pictures
-    do; the rest is blurred and made noisy instead.
+    The first half of each batch goes through the autoencoder of the checkpoint folder, with noise on its latents, as
+    generated pictures do; the rest is blurred and made noisy instead.
     """
+    torch.manual_seed(config.fit.seed)
+    model = Upscaler().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    frozen = autoencoder().eval()
+    read_module(frozen, folder / "vae")
 
     def loss(batch: Batch, source: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         small, large = batch["small"], batch["large"]
-        half = len(small) // 2 if autoencoder is not None else 0
+        half = len(small) // 2
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            spoiled = _spoil(small[half:], config, source)
-            if autoencoder is not None:
-                latent = autoencoder.encode(small[:half]).latent_dist.mean.float()
-                level = config.latent_noise * torch.rand(half, 1, 1, 1, generator=source)
-                latent = latent + level * torch.randn(latent.shape, generator=source)
-                spoiled = torch.cat([autoencoder.decode(latent).sample.float().clamp(-1, 1), spoiled])
+            latent = frozen.encode(small[:half]).latent_dist.mean.float()
+            level = config.latent_noise * torch.rand(half, 1, 1, 1, generator=source)
+            latent = latent + level * torch.randn(latent.shape, generator=source)
+            redone = frozen.decode(latent).sample.float().clamp(-1, 1)
+            spoiled = torch.cat([redone, _spoil(small[half:], config, source)])
         low, high = _pieces(spoiled, large, config, source)
         low = low.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
