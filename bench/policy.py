@@ -27,7 +27,7 @@ SETS = Path(__file__).parent.parent / "tests" / "policy"
 
 @dataclass
 class Rate:
-    """How many prompts of a kind there are, how many were judged wrongly, and how many refusals named their own category."""
+    """Prompts of a kind: how many, how many judged wrongly, how many refused by the rule of their own category."""
 
     prompts: int = 0
     wrong: int = 0
@@ -100,7 +100,9 @@ def speed(embed: Embed) -> None:
         policy.check_text(text, field="prompt", embed=timed)
     whole = time.perf_counter() - start
     print(f"\nrules read in {loaded * 1e3:.1f} ms; the first check compiles and loads vectors: {first * 1e3:.1f} ms")
-    print(f"a check: {(whole - embedding[0]) / ROUNDS * 1e3:.2f} ms, its embedding {embedding[0] / ROUNDS * 1e3:.2f} ms")
+    print(
+        f"a check: {(whole - embedding[0]) / ROUNDS * 1e3:.2f} ms, its embedding {embedding[0] / ROUNDS * 1e3:.2f} ms"
+    )
 
 
 def main() -> None:
@@ -113,7 +115,7 @@ def main() -> None:
     from fantascope.settings import Settings
 
     policy, embed = Policy.load(), shared_words(Settings.from_env()).embed
-    print(f"policy {policy.label}")
+    print(f"policy {policy.version}, sha256 {policy.hash}")
     if options.write_vectors:
         print(f"{write(policy.data, embed)} vectors written to {VECTORS}")
     show(policy, None if options.phrases_only else embed, options.failures)

@@ -5,47 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fantascope.policy.phrases import Index, Span, Token, compile_phrase
+from fantascope.policy.phrases import Index, Span, Token, compile_name
 from fantascope.policy.rules import TERM, Artist
 
 THRESHOLD = 0.5
 STYLE, KEYWORD, SUBJECT = 1.0, 0.9, 0.2
 """Scores: a style is asked for; a full name stands in the prompt as a keyword; the person is what the picture shows."""
 
-_BEFORE = {"by", "like", "inspired", "imitating", "mimicking", "channeling", "channelling", "copying", "style"}
-_STYLE_WORDS = {"style", "styles", "manner", "spirit", "aesthetic", "look", "technique", "vein", "art", "work", "works"}
-_AFTER = {"style", "styled", "styles", "inspired", "esque", "like", "aesthetic", "vibe", "vibes", "look", "technique"}
-_WORKS = {"painting", "artwork", "drawing", "illustration", "print", "sketch", "photo", "photograph", "film", "movie"}
-_LISTS = {"and", "or", "meets", "x", "plus"}
-_LINKS = {"and", "or", "the", "of", "von", "a", "by", "artist", "painter", "photographer", "director", "great"}
-_SHOWN = {
-    "portrait",
-    "photo",
-    "photograph",
-    "picture",
-    "statue",
-    "bust",
-    "sculpture",
-    "caricature",
-    "painting",
-    "drawing",
-}
-_DOES = {
-    "in",
-    "at",
-    "on",
-    "sitting",
-    "standing",
-    "working",
-    "holding",
-    "wearing",
-    "walking",
-    "giving",
-    "speaking",
-    "smiling",
-}
-_PLACES = {"museum", "exhibition", "retrospective", "foundation", "gallery", "biography", "documentary"}
-_PERSON = {"artist", "painter", "photographer", "director", "illustrator", "sculptor", "the", "a", "young", "old"}
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_BEFORE = _set("by like inspired imitating mimicking channeling channelling copying style")
+_STYLE_WORDS = _set("style styles manner spirit aesthetic look technique vein art work works")
+_AFTER = _set("style styled styles inspired esque like aesthetic vibe vibes look technique")
+_WORKS = _set("painting artwork drawing illustration print sketch photo photograph film movie")
+_LISTS = _set("and or meets x plus")
+_LINKS = _set("and or the of von a by artist painter photographer director great")
+_SHOWN = _set("portrait photo photograph picture statue bust sculpture caricature painting drawing")
+_DOES = _set("in at on sitting standing working holding wearing walking giving speaking smiling")
+_PLACES = _set("museum exhibition retrospective foundation gallery biography documentary")
+_PERSON = _set("artist painter photographer director illustrator sculptor the a young old")
+_NOT_A_WORK = _DOES | _set("a the his her by")
 
 
 @dataclass(frozen=True)
@@ -83,8 +65,7 @@ class Artists:
             for full, names in ((True, (artist.name, *artist.names)), (False, artist.surnames)):
                 for name in names:
                     for spelling in dict.fromkeys((name, "".join(name.split()))):
-                        for phrase in compile_phrase(spelling, {}, exact=True):
-                            self._index.add((artist, full), phrase)
+                        self._index.add((artist, full), compile_name(spelling))
 
     def find(self, tokens: Sequence[Token]) -> Iterator[Named]:
         """Yield every artist a text names, the longest name at a place only, in the order of the text."""
@@ -117,7 +98,7 @@ def _use(tokens: Sequence[Token], first: int, end: int, full: bool) -> float:
 
 
 def _asks(before: Sequence[str]) -> bool:
-    """Tell whether the words before a name (nearest first) ask for a style: `by X`, `in the style of A and X`, `à la X`."""
+    """Tell whether the words before a name (nearest first) ask for a style: `by X`, `style of A and X`."""
     listed = before[:1] and before[0] in _LISTS
     for word, earlier in zip(before[:5], [*before[1:], ""], strict=False):
         if word in _BEFORE or (word == "of" and earlier in _STYLE_WORDS) or (word == "la" and earlier == "a"):
@@ -129,4 +110,4 @@ def _asks(before: Sequence[str]) -> bool:
 
 def _work(after: Sequence[str]) -> bool:
     """`a Rothko painting` is one by Rothko; in `Hockney painting in his studio` he paints."""
-    return after[0] in _WORKS and (len(after) == 1 or after[1] not in _DOES | {"a", "the", "his", "her", "by"})
+    return after[0] in _WORKS and (len(after) == 1 or after[1] not in _NOT_A_WORK)

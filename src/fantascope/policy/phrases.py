@@ -1,9 +1,9 @@
 """Phrases: words in order, found in a text however it is spelled.
 
 A text is folded before the search, and only for it: compatibility forms (full width, mathematical letters), combining
-marks, zero-width characters and look-alike letters of other scripts become plain ones (after Unicode TR 36 and TR 39).
-Then it is cut into words twice: as written, and with letters set apart (`n.u.d.e`, `n u d e`) joined and digits that
-stand for letters read as letters. Every word keeps its place in the original text, so a match names words that are there.
+marks, zero-width characters and look-alike letters of other scripts become plain ones (after Unicode TR 36 and 39). Then
+it is cut into words twice: as written, and with letters set apart (`n.u.d.e`, `n u d e`) joined and digits that stand for
+letters read as letters. Every word keeps its place in the original text, so a match names words that are there.
 """
 
 from __future__ import annotations
@@ -174,7 +174,12 @@ def _words(text: str, exact: bool) -> tuple[str, ...]:
     return tuple(mark + word for word in re.split(r"[\s/.-]+", fold(text)[0]) if word)
 
 
-def compile_phrase(pattern: str, lists: Mapping[str, Sequence[str]], *, exact: bool = False) -> list[Phrase]:
+def compile_name(name: str) -> Phrase:
+    """Return the phrase that is this name, letter for letter."""
+    return ((_words(name, True),),)
+
+
+def compile_phrase(pattern: str, lists: Mapping[str, Sequence[str]]) -> list[Phrase]:
     """Read one pattern of rules.toml; optional parts give several phrases.
 
     Raises:
@@ -189,13 +194,13 @@ def compile_phrase(pattern: str, lists: Mapping[str, Sequence[str]], *, exact: b
         elif part[0] == "<":
             if part[1:-1] not in lists:
                 raise ValueError(f"there is no list {part[1:-1]!r}")
-            element = tuple(_words(item, exact) for item in lists[part[1:-1]])
+            element = tuple(_words(item, False) for item in lists[part[1:-1]])
         elif part[0] == "{":
             options = [option.strip() for option in part[1:-1].split("|")]
             optional = "" in options
-            element = tuple(_words(option.lstrip("="), exact or option[0] == "=") for option in options if option)
+            element = tuple(_words(option.lstrip("="), option[0] == "=") for option in options if option)
         else:
-            element = (_words(part.lstrip("="), exact or part[0] == "="),)
+            element = (_words(part.lstrip("="), part[0] == "="),)
         phrases = [phrase + [element] for phrase in phrases] + (phrases if optional else [])
     if any(not p or isinstance(p[0], int) or isinstance(p[-1], int) for p in phrases):
         raise ValueError("a phrase starts and ends with a word")
@@ -218,7 +223,7 @@ class Index(Generic[T]):
     def find(self, tokens: Sequence[Token]) -> Iterator[tuple[T, Span, int, int]]:
         """Yield (owner, span of characters, first token, token behind the last) of every match."""
         for at, token in enumerate(tokens):
-            for key in token.keys & self._by_word.keys():
+            for key in sorted(token.keys & self._by_word.keys()):
                 for owner, phrase in self._by_word[key]:
                     end = _match(phrase, 0, tokens, at)
                     if end:

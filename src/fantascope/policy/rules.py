@@ -6,12 +6,12 @@ import datetime
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from fantascope.errors import InvalidValue
-from fantascope.policy.phrases import compile_phrase
+from fantascope.policy.phrases import Phrase, compile_phrase
 
 RULES = Path(__file__).with_name("rules.toml")
 ARTISTS = Path(__file__).with_name("artists.toml")
@@ -38,7 +38,7 @@ CATEGORIES = (
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule. `threshold` is the score in 0 … 1 from which it refuses."""
+    """One rule. `threshold` is the score in 0 … 1 from which it refuses; `finds` and `excuses` are its phrases, compiled."""
 
     id: str
     category: str
@@ -49,6 +49,8 @@ class Rule:
     exceptions: tuple[str, ...]
     examples: tuple[str, ...]
     counterexamples: tuple[str, ...]
+    finds: tuple[Phrase, ...] = field(default=(), repr=False)
+    excuses: tuple[Phrase, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -176,34 +178,47 @@ class _Reader:
         return tuple(items)
 
 
+_KEYS = {each.name for each in fields(Rule)} - {"finds", "excuses"}
+
+
 def _rule(data: _Reader, entry: Any, n: int, lists: Mapping[str, tuple[str, ...]]) -> Rule:
     if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
         data.fail("has no id", f"rule number {n + 1}")
     where = f"rule {entry['id']!r}"
-    data.known(entry, {field.name for field in fields(Rule)}, where)
+    data.known(entry, _KEYS, where)
     threshold = entry.get("threshold")
     if not isinstance(threshold, (int, float)) or isinstance(threshold, bool) or not 0 < threshold <= 1:
         data.fail(f"has threshold = {threshold!r}; it must be a number above 0 and at most 1", where)
-    category = data.get(entry, "category", str, where)
-    rule = Rule(
+    phrases = data.texts(entry, "phrases", where) if "phrases" in entry else ()
+    exceptions = data.texts(entry, "exceptions", where) if "exceptions" in entry else ()
+    examples = data.texts(entry, "examples", where) if "examples" in entry else ()
+    if not examples and not phrases:
+        data.fail("has neither phrases nor examples, so it would never refuse", where)
+    return Rule(
         id=entry["id"],
-        category=category,
+        category=data.get(entry, "category", str, where),
         reason=data.get(entry, "reason", str, where),
         offer=data.get(entry, "offer", str, where),
         threshold=float(threshold),
-        phrases=data.texts(entry, "phrases", where),
-        exceptions=data.texts(entry, "exceptions", where) if "exceptions" in entry else (),
-        examples=data.texts(entry, "examples", where),
+        phrases=phrases,
+        exceptions=exceptions,
+        examples=examples,
         counterexamples=data.texts(entry, "counterexamples", where) if "counterexamples" in entry else (),
+        finds=_compiled(data, phrases, lists, where),
+        excuses=_compiled(data, exceptions, lists, where),
     )
-    if not rule.examples and not rule.phrases:
-        data.fail("has neither phrases nor examples, so it would never refuse", where)
-    for pattern in (*rule.phrases, *rule.exceptions):
+
+
+def _compiled(
+    data: _Reader, patterns: tuple[str, ...], lists: Mapping[str, tuple[str, ...]], where: str
+) -> tuple[Phrase, ...]:
+    phrases: list[Phrase] = []
+    for pattern in patterns:
         try:
-            compile_phrase(pattern, lists)
+            phrases += compile_phrase(pattern, lists)
         except ValueError as error:
             data.fail(f"has the phrase {pattern!r}: {error}", where)
-    return rule
+    return tuple(phrases)
 
 
 def _artists(data: _Reader) -> tuple[Artist, ...]:
@@ -213,10 +228,10 @@ def _artists(data: _Reader) -> tuple[Artist, ...]:
         where = f"artist {name!r}"
         if not isinstance(row, dict):
             data.fail("is not a table", where)
-        data.known(row, {field.name for field in fields(Artist)} - {"name"}, where)
-        years = {key: data.get(row, key, int, where) for key in ("born", "died") if key in row}
-        if years.get("died", 9999) < years.get("born", 0):
+        data.known(row, {each.name for each in fields(Artist)} - {"name"}, where)
+        born, died = (data.get(row, key, int, where) if key in row else None for key in ("born", "died"))
+        if born is not None and died is not None and died < born:
             data.fail("died before being born", where)
-        texts = {key: data.texts(row, key, where) for key in ("names", "surnames") if key in row}
-        rows.append(Artist(name=name, offer=data.get(row, "offer", str, where), **years, **texts))
+        names, surnames = (data.texts(row, key, where) if key in row else () for key in ("names", "surnames"))
+        rows.append(Artist(name, data.get(row, "offer", str, where), born, died, names, surnames))
     return tuple(rows)

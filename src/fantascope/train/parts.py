@@ -19,7 +19,7 @@ SCHEDULE: dict[str, Any] = {
     "timestep_spacing": "trailing",
     "clip_sample": False,
     "set_alpha_to_one": True,
-    "steps_offset": 0,
+    "steps_offset": 1,
 }
 
 
