@@ -21,8 +21,8 @@ HERE = Path(__file__).parent
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """Return the environment of a process under test: its own home, no hub, no plugins."""
-    return os.environ | {"FANTASCOPE_HOME": str(home), "HF_HUB_OFFLINE": "1", "FANTASCOPE_PLUGINS": "0"} | more
+    """Return the environment of a process under test: its own home, no hub."""
+    return os.environ | {"FANTASCOPE_HOME": str(home), "HF_HUB_OFFLINE": "1"} | more
 
 
 @contextmanager

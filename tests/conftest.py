@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["FANTASCOPE_PLUGINS"] = "0"
 
 
 @pytest.fixture(autouse=True)

@@ -181,8 +181,7 @@ def test_ctrl_c_keeps_what_was_finished(home: Path) -> None:
     fantascope("gallery", "verify")
 
 
-@pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
-def test_read_only_home(tmp_path: Path) -> None:
+def test_a_home_under_a_file(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     done = fantascope("imagine", "a cat", *ECHO, code=1, FANTASCOPE_HOME=str(blocked / "home"))
@@ -192,6 +191,78 @@ def test_read_only_home(tmp_path: Path) -> None:
 def test_previews_as_files(tmp_path: Path) -> None:
     fantascope("imagine", "a cat", *ECHO, "--preview", "--out", str(tmp_path))
     assert len(list((tmp_path / "previews").glob("*.png"))) == 4
+    fantascope("imagine", "a cat", *ECHO, "--preview", "--private", "--out", str(tmp_path / "private"))
+    assert not (tmp_path / "private" / "previews").exists()
+
+
+def test_out_names_format_and_never_another_picture(tmp_path: Path) -> None:
+    for prompt in ("فيل", "象"):
+        assert run(["imagine", prompt, *ECHO, "--out", str(tmp_path / "d")]) == 0
+    assert len(list((tmp_path / "d").iterdir())) == 2
+    assert run(["imagine", "a cat", *ECHO, "--out", str(tmp_path / "cat.jpg")]) == 0
+    with Image.open(tmp_path / "cat.jpg") as picture:
+        assert picture.format == "JPEG"
+    assert run(["imagine", "a cat", *ECHO, "--format", "png", "--out", str(tmp_path / "cat.jpg")]) == 2
+    (tmp_path / "v1.0").mkdir()
+    assert run(["imagine", "a cat", *ECHO, "--out", str(tmp_path / "v1.0")]) == 0
+    assert len(list((tmp_path / "v1.0").iterdir())) == 1
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    (tmp_path / ".x.png.part").symlink_to(victim)
+    assert run(["imagine", "a cat", *ECHO, "--out", str(tmp_path / "x.png")]) == 0
+    assert victim.read_text() == "mine"
+
+
+def test_what_a_file_says_cannot_write_to_the_terminal(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(["imagine", "a cat\n2026 forged row", *ECHO]) == 0
+    capsys.readouterr()
+    assert run(["gallery", "list"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_a_broken_model_record_stops_nothing_else(home: Path) -> None:
+    (home / "models").mkdir(parents=True)
+    (home / "models" / "broken.json").write_text("{")
+    assert run(["models", "list"]) == 0
+    assert run(["imagine", "a cat", *ECHO]) == 0
+    assert run(["models", "remove", "broken"]) == 0
+    assert not (home / "models" / "broken.json").exists()
+
+
+def test_a_newer_gallery_is_left_alone(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["imagine", "a cat", *ECHO]) == 0
+    database = home / "gallery" / "gallery.db"
+    import sqlite3
+
+    with sqlite3.connect(database) as tx:
+        name = tx.execute(
+            "select name from sqlite_master where name like '%schema%' or name like '%version%'"
+        ).fetchone()
+        tx.execute(f"update {name[0]} set version = 9999")
+    tx.close()
+    before = database.read_bytes()
+    capsys.readouterr()
+    assert run(["imagine", "a dog", *ECHO]) == 1
+    assert "gallery_too_new" in capsys.readouterr().err
+    assert database.read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs mount")
+def test_full_and_read_only_disks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("mounting needs root")
+    try:
+        done = fantascope("imagine", "a cat", *ECHO, "--size", "1024", code=1, FANTASCOPE_HOME=str(disk / "home"))
+        assert "storage_error" in done.stderr
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        done = fantascope("imagine", "a cat", *ECHO, code=1, FANTASCOPE_HOME=str(disk / "home"))
+        assert "storage_error" in done.stderr
+        fantascope("gallery", "list", FANTASCOPE_HOME=str(disk / "home"))
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_help_names_every_option() -> None:

@@ -66,8 +66,67 @@ def test_again_names_the_first_thing_that_differs(studio: Studio) -> None:
         update={"pixels_sha256": "1" * 64, "ran": artifact.receipt.ran.model_copy(update={"weights": weights})}
     )
     studio.record = lambda source: changed  # type: ignore[method-assign]
+    used = studio.gallery.balance("local").used
     with pytest.raises(ReplayDiffers, match="echo weights"):
         list(studio.again("x"))
+    assert studio.gallery.balance("local").used == used
+    assert len(studio.gallery.list(limit=10)) == 1
+
+
+def test_a_changed_file_is_not_believed(studio: Studio, tmp_path: Path) -> None:
+    artifact = made(studio, echo())[0]
+    data = bytearray(artifact.data)
+    at = data.index(b"IDAT") + 200
+    data[at] ^= 1
+    changed = tmp_path / "changed.png"
+    changed.write_bytes(bytes(data))
+    with pytest.raises(FantascopeError):
+        list(studio.again(changed))
+
+
+def test_a_batch_exact_record_is_made_again_in_its_batch(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int]] = []
+    from fantascope.engines.echo import EchoEngine
+
+    ran, render = EchoEngine.ran, EchoEngine.render
+
+    def watch(self: Any, request: Any, inputs: Any) -> Any:
+        seen.append((request.n, request.seed))
+        for event in render(self, request, inputs):
+            if isinstance(event, Step):
+                yield event
+            else:
+                yield type(event)(**(vars(event) | {"batch": 3, "first": 4 if event.index >= 4 else 0}))
+
+    monkeypatch.setattr(EchoEngine, "ran", lambda self: ran(self).model_copy(update={"exactness": "batch-exact"}))
+    monkeypatch.setattr(EchoEngine, "render", watch)
+    kept = made(studio, echo(n=7))
+    before = studio.gallery.balance("local").used
+    assert kept[5].path is not None
+    replay = list(studio.again(kept[5].path))[-1]
+    assert seen[-1] == (3, 7 + 4)
+    assert not isinstance(replay, Step)
+    assert replay.artifact.receipt is not None
+    assert replay.artifact.receipt.request["seed"] == 12
+    assert studio.gallery.balance("local").used == before + 1
+
+
+def test_previews_are_judged_like_pictures(home: Path) -> None:
+    def judge(pixels: Any) -> Verdict:
+        return Verdict(allowed=False, rule="test", score=1, threshold=0.5, reason="No pictures today.")
+
+    with Studio(judges=[judge]) as studio, pytest.raises(PolicyRefused):
+        for event in studio.run(echo(preview=True)):
+            assert isinstance(event, Step)
+            assert event.preview is None
+
+
+def test_no_path_of_this_machine_goes_into_a_receipt() -> None:
+    from fantascope.spec import SPECS
+    from fantascope.studio import _public
+
+    spec = SPECS["echo"].model_copy(update={"source": "dir:/home/jane/models/mine"})
+    assert _public(spec)["source"] == "dir:mine"
 
 
 def test_a_private_file_is_made_again_through_the_gallery(studio: Studio, tmp_path: Path) -> None:
@@ -76,7 +135,7 @@ def test_a_private_file_is_made_again_through_the_gallery(studio: Studio, tmp_pa
     copy = tmp_path / "copy.png"
     copy.write_bytes(artifact.data)
     assert studio.record(copy).request["prompt"] == "my secret garden"
-    with Studio(Settings(home=tmp_path / "elsewhere")) as other, pytest.raises(NotFound, match="no record"):
+    with Studio(Settings(home=tmp_path / "elsewhere")) as other, pytest.raises(NotFound, match="is private"):
         other.record(copy)
 
 
@@ -153,7 +212,8 @@ def test_an_empty_purse_is_an_error_before_work(home: Path) -> None:
         ({"model": "embedded", "upscale": 2}, InvalidValue, "1 or 4"),
         ({"seed": 2**32 - 1, "n": 2}, InvalidValue, "highest"),
         ({"model": "flux-schnell", "negative_prompt": "rain"}, InvalidValue, "negative"),
-        ({"model": "dir:/nowhere/at/all"}, FantascopeError, "nowhere"),
+        ({"model": "dir:/nowhere/at/all"}, UnknownName, "models add"),
+        ({"negative_prompt": "rain", "guidance": 0.5}, InvalidValue, "above 1"),
     ],
 )
 def test_what_a_model_cannot_do_is_refused_by_name(

@@ -50,14 +50,15 @@ class Output:
         pixels: `(H, W, 3)` or `(H, W, 4)` uint8, sRGB.
         index: Which picture of the request this is.
         seed: Where its noise started.
-        batch: How many pictures were rendered together with it.
+        batch: How many pictures were rendered together, this one included.
+        first: Which picture of the request was the first of them.
     """
 
     pixels: Any
     index: int
     seed: int
     batch: int = 1
-    extra: dict[str, Any] = field(default_factory=dict)
+    first: int = 0
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,15 @@ class Cost(_Frozen):
     seconds: float = 0.0
 
 
+class Batch(_Frozen):
+    """With how many others a picture was rendered: `n` together, the first of them picture `first` of its request,
+    this one picture `index`."""
+
+    n: int = Field(1, ge=1)
+    index: int = Field(0, ge=0)
+    first: int = Field(0, ge=0)
+
+
 class Receipt(_Frozen):
     """The record of one artifact.
 
@@ -87,7 +96,7 @@ class Receipt(_Frozen):
     policy: str = ""
     cost: Cost = Cost()
     attribution: tuple[str, ...] = ()
-    batch: dict[str, int] = Field(default_factory=dict)
+    batch: Batch = Batch()
     created: str = ""
     fantascope: str = ""
     private: bool = False

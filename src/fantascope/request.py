@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
@@ -127,7 +127,7 @@ class Imagine(Request):
     schedule: str | None = Field(None, description="spacing of noise levels: default, karras")
     seed: int | None = Field(None, ge=0, le=MAX_SEED, description="start of the noise")
     clip_skip: int | None = Field(None, ge=0, le=11, description="text encoder layers left out at the end")
-    model: str | None = Field(None, description="name of a Spec, or dir:, file:, hub: and a place")
+    model: str | None = Field(None, description="name of a model (fantascope models list)")
     engine: EngineName | None = Field(None, description="graph, latent, pipeline or echo")
     precision: Precision | None = Field(None, description="fp32, bf16, fp16 or int8")
     device: str | None = Field(
@@ -137,8 +137,6 @@ class Imagine(Request):
     quality: int | None = Field(None, ge=1, le=100, description="of jpeg and webp; webp at 100 is lossless")
     private: bool = Field(False, description="keep prompt and settings out of the file")
     preview: bool = Field(False, description="yield a small preview with every step")
-
-    NOT_THE_PICTURE: ClassVar[frozenset[str]] = frozenset({"n", "preview", "private"})
 
 
 REQUESTS: dict[str, type[Request]] = {"imagine": Imagine}

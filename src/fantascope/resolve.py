@@ -34,7 +34,7 @@ def resolve(request: Request, specs: dict[str, Spec], settings: Settings) -> Job
     from fantascope.engines.load import choose
 
     fields = request.model_dump()
-    spec = _spec(fields["model"] if fields["model"] is not None else settings.model, specs, settings)
+    spec = _spec(fields["model"] if fields["model"] is not None else settings.model, specs)
     fields["model"] = spec.name
     for name, value in spec.defaults.model_dump().items():
         if name in fields and fields[name] is None and name not in ("width", "height", "upscale"):
@@ -48,11 +48,12 @@ def resolve(request: Request, specs: dict[str, Spec], settings: Settings) -> Job
     return Job(type(request)(**fields), spec, choice)
 
 
-def _spec(name: str, specs: dict[str, Spec], settings: Settings) -> Spec:
+def _spec(name: str, specs: dict[str, Spec]) -> Spec:
+    """Find the Spec by name. A place is not a name: a model enters the catalogue first, checked and with a licence."""
     if name.split(":", 1)[0] in ("dir", "file", "hub"):
-        from fantascope.engines.identify import inspect
-
-        return inspect(name, settings)
+        raise UnknownName(
+            "model", name, specs, hint=f"Add it first: fantascope models add {name} --name NAME [--licence SPDX-ID]"
+        )
     return find_spec(name, specs)
 
 
@@ -132,5 +133,10 @@ def _limits(fields: dict[str, Any], spec: Spec) -> None:
     """Refuse what the model would have to ignore: nothing that was asked for is dropped in silence."""
     if not spec.negative and fields["negative_prompt"]:
         raise InvalidValue(f"{spec.name} takes no negative prompt.", param="negative_prompt")
+    if fields["negative_prompt"] and fields["guidance"] <= 1:
+        raise InvalidValue(
+            f"A negative prompt works through guidance above 1; guidance is {fields['guidance']:g}.",
+            param="negative_prompt",
+        )
     if not spec.guided and fields["guidance"] not in (0, 1):
         raise InvalidValue(f"{spec.name} is distilled: it takes no guidance.", param="guidance")

@@ -23,7 +23,7 @@ class Settings:
         plan: Plan of that user when the ledger first meets them (`FANTASCOPE_PLAN`).
         offline: Never ask a model hub (`FANTASCOPE_OFFLINE` or `HF_HUB_OFFLINE`).
         runtime: `openvino` or `onnxruntime` for the graph engine, empty lets it choose (`FANTASCOPE_RUNTIME`).
-        plugins: Load entry points of other packages (`FANTASCOPE_PLUGINS`, on unless 0).
+        commercial: Whether what is made is used commercially; None where nobody said (`FANTASCOPE_COMMERCIAL`).
     """
 
     home: Path = field(default_factory=lambda: default_home())
@@ -33,7 +33,7 @@ class Settings:
     plan: str = "local"
     offline: bool = False
     runtime: str = ""
-    plugins: bool = True
+    commercial: bool | None = None
 
     @classmethod
     def from_env(cls) -> Settings:
@@ -52,7 +52,7 @@ class Settings:
             plan=env.get("FANTASCOPE_PLAN", "local"),
             offline=_flag("FANTASCOPE_OFFLINE") or _flag("HF_HUB_OFFLINE"),
             runtime=_choice("FANTASCOPE_RUNTIME", ("", "openvino", "onnxruntime")),
-            plugins=env.get("FANTASCOPE_PLUGINS", "1") != "0",
+            commercial=_flag("FANTASCOPE_COMMERCIAL") if env.get("FANTASCOPE_COMMERCIAL") else None,
         )
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +11,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fantascope.errors import InvalidValue, LicenceMissing, UnknownName
+
+log = logging.getLogger(__name__)
 
 Family = Literal["embedded", "sd1", "sd2", "sdxl", "pipeline", "echo"]
 """`embedded`, `sd1`, `sd2` and `sdxl` are latent diffusion models that our own loop drives; `pipeline` is
@@ -238,8 +241,12 @@ def read_spec(path: Path) -> Spec:
                 hint="fantascope models add SOURCE --licence SPDX-ID",
             )
         return Spec.model_validate(data)
-    except (OSError, ValueError, ValidationError) as error:
-        raise InvalidValue(f"{path} is not a model record: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InvalidValue(f"{path} is not a model record: {where}: {first['msg']}.", param="model") from error
+    except (OSError, ValueError) as error:
+        raise InvalidValue(f"{path} is not a model record: {error}.", param="model") from error
 
 
 def _builtin() -> dict[str, Spec]:
@@ -254,15 +261,20 @@ SPECS: dict[str, Spec] = _builtin()
 def catalogue(folder: Path | None = None) -> dict[str, Spec]:
     """Return the shipped Specs and the user's own from `folder`.
 
-    Raises:
-        InvalidValue: a user's Spec has the name of a shipped one, or cannot be read.
+    A record that cannot be read, or that takes a name another model has, is left out with a warning in the log: it
+    must not stop every other model.
     """
     specs = dict(SPECS)
     if folder is not None and folder.is_dir():
         for path in sorted(folder.glob("*.json")):
-            spec = read_spec(path)
-            if spec.name in specs:
-                raise InvalidValue(f"{path} takes the name {spec.name!r}, which another model has.", param="model")
+            try:
+                spec = read_spec(path)
+            except (InvalidValue, LicenceMissing) as error:
+                log.warning("%s Remove it: fantascope models remove %s", error.message, path.stem)
+                continue
+            if spec.name in specs or spec.name != path.stem:
+                log.warning("%s takes the name %r. Remove it: fantascope models remove %s", path, spec.name, path.stem)
+                continue
             specs[spec.name] = spec
     return specs
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fantascope.artifact import MEDIA_TYPES, Artifact, Output, Step
-from fantascope.errors import FantascopeError, InvalidValue, NotFound, PolicyRefused, ReplayDiffers
-from fantascope.receipt import Cost, Receipt, Verdict, receipt_id
+from fantascope.errors import FantascopeError, InvalidValue, NotFound, PolicyRefused, ProvenanceError, ReplayDiffers
+from fantascope.receipt import Batch, Cost, Receipt, Verdict, receipt_id
 from fantascope.request import Imagine, Request, parse_request
 from fantascope.resolve import Job, resolve
 from fantascope.settings import Settings
@@ -34,17 +34,14 @@ if TYPE_CHECKING:
     from fantascope.engines.base import Engine
     from fantascope.engines.load import Engines
     from fantascope.gallery import Gallery
-    from fantascope.policy import Policy
+    from fantascope.policy import Judge, Policy
 
 log = logging.getLogger(__name__)
-
-PictureJudge = Callable[[Any], Verdict]
-"""Looks at pixels `(H, W, 3)` uint8 and says whether they may be kept."""
 
 
 @dataclass(frozen=True)
 class Replay:
-    """What `Studio.again` found: the artifact, and whether its pixels are those of the record."""
+    """What `Studio.again` made: an artifact whose pixels are those of the record."""
 
     artifact: Artifact
     recorded: Receipt
@@ -68,7 +65,7 @@ class Studio:
         self,
         settings: Settings | None = None,
         *,
-        judges: Sequence[PictureJudge] = (),
+        judges: Sequence[Judge] = (),
         read_only: bool = False,
     ) -> None:
         self.settings = settings if settings is not None else Settings.from_env()
@@ -116,25 +113,31 @@ class Studio:
             CreditError: the ledger cannot hold the quote.
             ModelError: the weights are missing, unsafe or broken.
         """
+        return self._walk(resolve(request, self.specs, self.settings), None)
+
+    def _walk(self, job: Job, recorded: Receipt | None) -> Iterator[Step | Artifact]:
+        """Walk the path. With a record, only its picture is kept, and only if it has the recorded pixels."""
         started = time.perf_counter()
-        job = resolve(request, self.specs, self.settings)
         verdicts = self.judge(job.request, job.spec)
-        quote = self._quote(job)
-        what = f"{job.request.task} x{getattr(job.request, 'n', 1)} {job.spec.name}"
-        hold = self.gallery.hold(self.settings.user, quote, what)
+        wanted = job.request.n if recorded is None else 1
+        quote = self._quote(job, wanted)
+        hold = self.gallery.hold(self.settings.user, quote, f"{job.request.task} x{wanted} {job.spec.name}")
         kept = 0
         try:
+            yield Step(step=0, steps=job.request.steps, stage="load", total=job.request.n)
             with self.engines.lease(job.spec, job.choice) as engine:
                 for event in self._perform(job, engine):
                     if isinstance(event, Step):
-                        yield event
-                        continue
-                    share = self._share(quote, getattr(job.request, "n", 1), kept)
-                    artifact = self._finish(job, engine, event, verdicts, share, time.perf_counter() - started)
-                    artifact = self.gallery.put(artifact, hold=hold, credits=share)
-                    kept += 1
-                    yield artifact
-                    started = time.perf_counter()
+                        yield self._looked_at(event)
+                    elif recorded is None or event.seed == recorded.request["seed"]:
+                        share = self._share(quote, wanted, kept)
+                        artifact = self._finish(job, engine, event, verdicts, share, time.perf_counter() - started)
+                        if recorded is not None and artifact.receipt is not None:
+                            _compare(recorded, artifact.receipt)
+                        artifact = self.gallery.put(artifact, hold=hold, credits=share)
+                        kept += 1
+                        yield artifact
+                        started = time.perf_counter()
         finally:
             self.gallery.release(hold)
 
@@ -144,56 +147,63 @@ class Studio:
         Raises:
             PolicyRefused: the first verdict that refuses.
         """
-        from fantascope.policy import check_licence
-
-        licence = check_licence(spec, commercial=None, policy=self.policy.label)
+        licence = self.policy.check_licence(spec, commercial=self.settings.commercial)
         return _allowed([licence, *self.policy.judge_request(request, embed=self.embed)])
+
+    def _looked_at(self, step: Step) -> Step:
+        """Judge the pictures of a preview like finished ones: nothing is shown that would be refused."""
+        if step.preview is not None and self.judges:
+            for pixels in step.preview:
+                _allowed(self.policy.check_pictures(pixels, self.judges))
+        return step
 
     def again(self, source: str | Path) -> Iterator[Step | Replay]:
         """Run the record of a file, or of an id in the gallery, once more.
 
-        Yields `Step`s and one `Replay` whose pixels equal the recorded ones.
+        Yields `Step`s and one `Replay` whose pixels equal the recorded ones. Where they do not, nothing is kept and
+        nothing is charged.
 
         Raises:
             NotFound: neither the file nor the gallery holds a record that can be run.
+            ProvenanceError: the file was changed after it was signed.
             ReplayDiffers: names the first thing that differs.
         """
         recorded = self.record(source)
-        if not recorded.request:
-            raise NotFound(
-                f"{source} is private: its record holds no prompt or settings, and this gallery does not know it.",
-                hint="Run `fantascope again` where the picture was made.",
-            )
         if recorded.request.get("task") == "sheet":
             raise NotFound(
                 f"{source} is a contact sheet.",
                 hint="Make its pictures again instead: " + " ".join(p[7:19] for p in recorded.parents),
             )
-        for event in self.run(_replayable(recorded)):
-            if isinstance(event, Step):
-                yield event
-            elif event.receipt is not None and event.receipt.request["seed"] == recorded.request["seed"]:
-                _compare(recorded, event.receipt)
-                yield Replay(event, recorded)
+        for event in self._walk(resolve(_replayable(recorded), self.specs, self.settings), recorded):
+            yield event if isinstance(event, Step) else Replay(event, recorded)
 
     def record(self, source: str | Path) -> Receipt:
         """Return the receipt of a file (its own record, or the gallery's by its mark) or of a gallery id.
 
         Raises:
             NotFound: there is none.
+            ProvenanceError: the file was changed after it was signed.
         """
         path = Path(source)
-        if path.is_file():
-            from fantascope.provenance.verify import receipt_of
+        if not _is_file(path):
+            return self.gallery.receipt(str(source))
+        from fantascope.provenance.verify import signed_record
 
-            receipt = receipt_of(path)
-            if receipt is not None and receipt.request:
-                return receipt
-            return self._remembered(path, receipt)
-        artifact = self.gallery.get(str(source))
-        if artifact.receipt is None:
-            raise NotFound(f"{source} was given as input: it has no record.")
-        return artifact.receipt
+        found = signed_record(path, self.settings.keys)
+        if found.receipt is not None and not found.valid:
+            raise ProvenanceError(
+                f"{path} was changed after it was signed, so its record is not that of these pixels.",
+                hint=f"fantascope verify {path}",
+            )
+        if found.receipt is not None:
+            return found.receipt
+        for entry in self.gallery.by_receipt(found.id) if found.id is not None else []:
+            return self.gallery.receipt(entry.id)
+        why = "is private: its record holds no prompt or settings" if found.private else "carries no record"
+        raise NotFound(
+            f"{path} {why}, and this gallery does not know it.",
+            hint=f"fantascope verify {path}" if not found.private else "Run it where the picture was made.",
+        )
 
     def sheet(self, artifacts: Sequence[Artifact]) -> Artifact:
         """Seal and keep a contact sheet of pictures; their ids are its parents. It costs nothing.
@@ -205,35 +215,26 @@ class Studio:
 
         from fantascope.tasks.sheet import contact_sheet
 
-        receipts = [artifact.receipt for artifact in artifacts]
-        first = receipts[0] if receipts else None
-        if first is None or None in receipts:
+        receipts = [artifact.receipt for artifact in artifacts if artifact.receipt is not None]
+        if not receipts or len(receipts) != len(artifacts):
             raise InvalidValue("A contact sheet needs pictures that were made here.", param="artifacts")
-        facts = {
-            "task": "sheet",
-            "pictures": [artifact.id for artifact in artifacts],
-            "private": any(r.private for r in receipts if r is not None),
-        }
-        pixels = contact_sheet([np.asarray(artifact.image()) for artifact in artifacts])
-        draft = first.model_copy(
+        private = any(receipt.private for receipt in receipts)
+        facts = {"task": "sheet", "pictures": [artifact.id for artifact in artifacts], "private": private}
+        weights = dict.fromkeys(weight for receipt in receipts for weight in receipt.ran.weights)
+        draft = receipts[0].model_copy(
             update={
                 "request": facts,
+                "ran": receipts[0].ran.model_copy(update={"weights": tuple(weights)}),
                 "parents": tuple(facts["pictures"]),
+                "verdicts": tuple(dict.fromkeys(v for receipt in receipts for v in receipt.verdicts)),
+                "attribution": tuple(dict.fromkeys(a for receipt in receipts for a in receipt.attribution)),
                 "cost": Cost(),
-                "batch": {},
-                "private": facts["private"],
+                "batch": Batch(),
+                "private": private,
             }
         )
-        return self.gallery.put(self._seal(pixels, draft, "png", 95))
-
-    def _remembered(self, path: Path, receipt: Receipt | None) -> Receipt:
-        """Find the gallery's own record of a file that carries only a receipt id."""
-        from fantascope.provenance.verify import receipt_id_of
-
-        name = receipt.id if receipt is not None else receipt_id_of(path)
-        for entry in self.gallery.by_receipt(name) if name else []:
-            return self.gallery.receipt(entry.id)
-        raise NotFound(f"{path} carries no record that can be run again.", hint=f"fantascope verify {path}")
+        pixels = contact_sheet([np.asarray(artifact.image()) for artifact in artifacts])
+        return self.gallery.put(self._seal(pixels, draft, "png", 95, [artifact.data for artifact in artifacts]))
 
     def _perform(self, job: Job, engine: Engine) -> Iterator[Step | Output]:
         from fantascope.tasks import TASKS
@@ -242,10 +243,11 @@ class Studio:
         with closing(events):  # type: ignore[type-var]
             yield from events
 
-    def _quote(self, job: Job) -> float:
+    @staticmethod
+    def _quote(job: Job, n: int) -> float:
         from fantascope.policy.cost import quote
 
-        return float(quote(job.request, job.spec))
+        return float(quote(job.request.replace(n=n), job.spec))
 
     @staticmethod
     def _share(quote: float, n: int, kept: int) -> float:
@@ -263,27 +265,25 @@ class Studio:
         seconds: float,
     ) -> Artifact:
         """Judge one output, write down what was done and seal it."""
-        from fantascope.policy import check_pictures
-
-        looked = _allowed(check_pictures(output.pixels, self.judges, policy=self.policy.label))
+        looked = _allowed(self.policy.check_pictures(output.pixels, self.judges))
         request = job.request.replace(n=1, seed=output.seed, preview=False)
         ran = engine.ran()
         draft = Receipt(
             id="",
             request=request.model_dump(mode="json"),
-            spec=job.spec.model_dump(mode="json"),
-            ran=ran.model_copy(update={"reasons": job.choice.reasons}),
+            spec=_public(job.spec),
+            ran=ran.model_copy(update={"reasons": tuple(dict.fromkeys((*job.choice.reasons, *ran.reasons)))}),
             pixels_sha256="",
             verdicts=(*verdicts, *looked),
-            policy=self.policy.label,
+            policy=self.policy.hash,
             cost=Cost(credits=credits, seconds=round(seconds, 3)),
             attribution=tuple(filter(None, (job.spec.attribution, job.spec.licence.attribution))),
-            batch={"n": output.batch, "index": output.index, "seed": output.seed - output.index},
+            batch=Batch(n=output.batch, index=output.index, first=output.first),
             private=request.private,
         )
         return self._seal(output.pixels, draft, request.format, request.quality)
 
-    def _seal(self, pixels: Any, draft: Receipt, format: str, quality: int) -> Artifact:
+    def _seal(self, pixels: Any, draft: Receipt, format: str, quality: int, parents: Sequence[bytes] = ()) -> Artifact:
         """Close a receipt: id, mark, hash of the marked pixels, time; then describe and sign the file."""
         from fantascope import __version__
         from fantascope.provenance import mark_pixels, pixels_hash, seal
@@ -298,7 +298,7 @@ class Studio:
                 "fantascope": __version__,
             }
         )
-        data = seal(marked, receipt, keys=self.settings.keys, format=format, quality=quality)
+        data = seal(marked, receipt, keys=self.settings.keys, format=format, quality=quality, parents=parents)
         return Artifact(data=data, media_type=MEDIA_TYPES[format], receipt=receipt)
 
     def close(self) -> None:
@@ -341,14 +341,33 @@ def _allowed(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
     return tuple(verdicts)
 
 
+def _public(spec: Spec) -> dict[str, Any]:
+    """Return a Spec for the receipt: of a place on this machine only the last part of its name goes into a file."""
+    facts: dict[str, Any] = spec.model_dump(mode="json")
+    if spec.kind in ("dir", "file"):
+        facts["source"] = f"{spec.kind}:{Path(spec.place).name}"
+    return facts
+
+
+def _is_file(path: Path) -> bool:
+    """Say whether this is a file; a name the system cannot even look up is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def _replayable(recorded: Receipt) -> Request:
     """Return the request that makes the recorded picture, in its batch where the exactness class needs it."""
+    request = parse_request(dict(recorded.request))
+    seed = recorded.request.get("seed")
+    if seed is None:
+        raise NotFound("The record names no seed, so it cannot be run again.")
     pinned = {"engine": recorded.ran.engine, "precision": recorded.ran.precision, "device": recorded.ran.device}
-    request: Request = parse_request(dict(recorded.request)).replace(**pinned)
-    if recorded.ran.exactness == "bit-exact" or recorded.batch.get("n", 1) == 1:
-        return request
-    before = recorded.batch["index"] % recorded.batch["n"]
-    return request.replace(n=recorded.batch["n"], seed=recorded.request["seed"] - before)  # type: ignore[no-any-return]
+    batch, before = recorded.batch, recorded.batch.index - recorded.batch.first
+    if recorded.ran.exactness == "bit-exact" or batch.n == 1 or not 0 <= before < batch.n:
+        return request.replace(**pinned, n=1)  # type: ignore[no-any-return]
+    return request.replace(**pinned, n=batch.n, seed=seed - before)  # type: ignore[no-any-return]
 
 
 def _compare(recorded: Receipt, found: Receipt) -> None:

@@ -201,8 +201,8 @@ def test_adapters_and_unknown_precisions_are_refused(engine: GraphEngine, settin
 
 @pytest.fixture
 def small() -> tuple[Source, dict[str, tuple[int, ...]]]:
-    graph = EMBEDDED / PARTS["upscaler"][0]
-    return Source(graph, "test"), {"pictures": (1, 3, 32, 32)}
+    graph, weights = (EMBEDDED / name for name in PARTS["upscaler"])
+    return Source(graph, weights, "test"), {"pictures": (1, 3, 32, 32)}
 
 
 def damage(file: Path, how: str) -> None:
@@ -248,7 +248,7 @@ def test_new_weights_are_not_taken_from_the_cache_of_old_ones(home: Path, small:
     runtime = OpenVino(Settings(home=home, threads=1))
     source, shapes = small
     runtime.compile(source, shapes, "fp32")
-    runtime.compile(Source(source.path, "other weights"), shapes, "fp32")
+    runtime.compile(Source(source.path, source.weights, "other weights"), shapes, "fp32")
     runtime.compile(source, {"pictures": (1, 3, 16, 32)}, "fp32")
     assert len(list((home / "cache" / "graphs").iterdir())) == 3
 
@@ -256,9 +256,19 @@ def test_new_weights_are_not_taken_from_the_cache_of_old_ones(home: Path, small:
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
 def test_a_file_that_is_no_graph(name: str, home: Path, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
-    path.write_bytes(b"\x08\x07nonsense")
-    with pytest.raises(BrokenModelFile, match=r"model\.onnx"):
-        open_runtime(name, Settings(home=home, threads=1)).compile(Source(path, "x"), {"x": (1,)}, "fp32")
+    weights = EMBEDDED / PARTS["upscaler"][1]
+    header = weights.read_bytes()[: 8 + int.from_bytes(weights.read_bytes()[:8], "little")]
+    path.write_bytes(b"\x08\x07nonsense" + hashlib.sha256(header).hexdigest().encode())
+    with pytest.raises(BrokenModelFile, match=f"cannot .*{path.name}"):
+        open_runtime(name, Settings(home=home, threads=1)).compile(Source(path, weights, "x"), {"x": (1,)}, "fp32")
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_a_graph_of_other_weights_is_refused(name: str, home: Path, small: Any) -> None:
+    source, shapes = small
+    with pytest.raises(BrokenModelFile, match="another diffusion"):
+        other = Source(source.path, EMBEDDED / PARTS["unet"][1], "x")
+        open_runtime(name, Settings(home=home, threads=1)).compile(other, shapes, "fp32")
 
 
 def test_openvino_comes_without_its_tools_and_can_be_imported_whole_later() -> None:

@@ -21,6 +21,7 @@ onnx = pytest.importorskip("onnx")
 torch = pytest.importorskip("torch")
 
 from fantascope.train.export import export_graphs  # noqa: E402
+from fantascope.train.quantise import export_int8, input_ranges  # noqa: E402
 
 
 def data(*shape: int) -> Any:
@@ -60,7 +61,7 @@ def wanted() -> dict[str, Any]:
 @pytest.mark.parametrize("part", CASES)
 def test_a_graph_equals_its_module(part: str, runtime: str, wanted: dict[str, Any], home: Path) -> None:
     arrays = CASES[part]
-    source = Source(EMBEDDED / PARTS[part][0], part)
+    source = Source(*(EMBEDDED / name for name in PARTS[part]), part)
     program = open_runtime(runtime, Settings(home=home, threads=1)).compile(
         source, {name: array.shape for name, array in arrays.items()}, "fp32"
     )
@@ -174,3 +175,52 @@ def test_a_whole_picture_equals_the_latent_engines(home: Path) -> None:
         assert difference.mean() < 0.01
     graph.close()
     latent.close()
+
+
+def test_the_int8_graph_is_near_and_as_exact(folder: Path, home: Path) -> None:
+    """Calibrated on one prompt: a prediction within a tenth of float32's, the same alone and in a batch."""
+    ranges = input_ranges(folder, ["a pink elephant on a blue background"], steps=2)
+    assert ranges["mid_block.resnets.0.conv1"][0] < 0 < ranges["mid_block.resnets.0.conv1"][1]
+    export_graphs(folder)
+    arrays = {name: np.concatenate([array, array[::-1]]) for name, array in CASES["unet"].items()}
+    settings = Settings(home=home, threads=1)
+    for name in ("openvino", "onnxruntime"):
+        runtime = open_runtime(name, settings)
+        plain = Source(*(folder / name for name in PARTS["unet"]), "fp32")
+        rounded = Source(export_int8(folder, ranges), plain.weights, "int8")
+        assert rounded.path.stat().st_size < 300_000
+        shapes = {name: array.shape for name, array in arrays.items()}
+        want, said = (
+            runtime.compile(plain, shapes, "fp32")(**arrays),
+            runtime.compile(rounded, shapes, "int8")(**arrays),
+        )
+        assert 0 < np.linalg.norm(said - want) < 0.1 * np.linalg.norm(want)
+        two = {name: array[:2] for name, array in arrays.items()}
+        alone = runtime.compile(rounded, {name: array.shape for name, array in two.items()}, "int8")(**two)
+        assert np.array_equal(alone, said[:2])
+
+
+def test_the_engine_paints_in_int8_where_there_is_a_graph(folder: Path, home: Path) -> None:
+    from fantascope.artifact import Output
+    from fantascope.engines.base import Choice
+    from fantascope.engines.graph import GraphEngine
+    from fantascope.request import Imagine
+    from fantascope.spec import SPECS
+
+    spec = SPECS["embedded"].model_copy(update={"source": f"dir:{folder}", "weights": {}})
+    settings = Settings(home=home, threads=1)
+    choice = Choice("graph", "cpu", "int8", (), "openvino")
+    with pytest.raises(Unsupported, match="int8"):
+        GraphEngine.load(spec, choice, settings)
+    export_graphs(folder)
+    export_int8(folder, input_ranges(folder, ["a cat"], steps=2))
+    request = Imagine(
+        prompt="a cat", n=1, width=128, height=128, upscale=1, steps=2, guidance=3.0, guidance_rescale=0.0
+    )
+    request = request.replace(sampler="ddim", schedule="default", seed=1)
+    engine = GraphEngine.load(spec, choice, settings)
+    (output,) = (event for event in engine.render(request, {}) if isinstance(event, Output))
+    assert output.pixels.std() > 1
+    assert engine.ran().precision == "int8"
+    assert "unet/model.int8.onnx" in {weight.path for weight in engine.ran().weights}
+    engine.close()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fantascope.cli.lines import emit
+from fantascope.cli.lines import emit, plain
 
 if TYPE_CHECKING:
     from fantascope.studio import Studio
@@ -22,20 +23,21 @@ def again(
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object a line")] = False,
 ) -> None:
     """Run the record once more and compare the pixels."""
-    from fantascope.cli.show import check_out, export
-    from fantascope.studio import Replay, Studio
+    from fantascope.cli.show import check_out, place, watched
+    from fantascope.studio import Studio
 
-    check_out(out)
+    check_out(None, out)
     with Studio() as studio, closing(studio.again(source)) as events:  # type: ignore[type-var]
-        for event in events:
-            if not isinstance(event, Replay):
-                continue
-            artifact = event.artifact if out is None else export(event.artifact, out)
+        for replay in watched(events, as_json):
+            artifact = replay.artifact
+            path = artifact.path
+            if out is not None:
+                path = place(studio, artifact, out / f"{artifact.id[7:19]}{artifact.suffix}" if out.is_dir() else out)
             if as_json:
-                facts = {"same": True, "path": str(artifact.path), "pixels_sha256": event.recorded.pixels_sha256}
-                emit("again", {"id": artifact.id, "receipt": event.recorded.id} | facts)
+                facts = {"same": True, "path": path, "pixels_sha256": replay.recorded.pixels_sha256}
+                emit("again", {"id": artifact.id, "receipt": replay.recorded.id} | facts)
             else:
-                print(f"{artifact.path}  same pixels as receipt {event.recorded.id}")
+                print(f"{path}  same pixels as receipt {replay.recorded.id}")
 
 
 def verify(
@@ -47,13 +49,13 @@ def verify(
     from fantascope.studio import Studio
 
     with Studio(read_only=True) as studio:
-        report = check(file, trust=studio.settings.keys, known=lambda name: _kept(studio, name))
+        report = check(file, trust=studio.settings.keys, known=_known(studio))
     if as_json:
         lines = [{"name": c.name, "verdict": c.verdict, "text": c.text} for c in report.checks]
         emit("verify", {"file": file, "ok": report.ok, "checks": lines})
     else:
         for c in report.checks:
-            print(f"{SYMBOLS[c.verdict]} {c.name:<16} {c.text}")
+            print(f"{SYMBOLS[c.verdict]} {plain(c.name):<16} {plain(c.text)}")
         if report.empty:
             print("The file says nothing of where it came from, so there is nothing to confirm.")
         else:
@@ -63,11 +65,12 @@ def verify(
     return 0 if report.ok else 1
 
 
-def _kept(studio: Studio, receipt: str) -> bool:
-    """Say whether this studio's gallery holds the receipt; a gallery that cannot be read knows nothing."""
+def _known(studio: Studio) -> Callable[[str], bool] | None:
+    """Return the look-up of receipts in this studio's gallery, or None where the gallery cannot be read."""
     from fantascope.errors import GalleryError
 
     try:
-        return bool(studio.gallery.by_receipt(receipt))
+        gallery = studio.gallery
     except GalleryError:
-        return False
+        return None
+    return lambda receipt: bool(gallery.by_receipt(receipt))

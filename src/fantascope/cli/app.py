@@ -6,7 +6,6 @@ Exit codes: 0 done · 1 it failed · 2 the request was wrong · 3 refused by pol
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -15,7 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from fantascope.cli import again, doctor, gallery, imagine, ledger, models, policy, train
-from fantascope.errors import FantascopeError, PolicyRefused, RequestError
+from fantascope.cli.lines import emit
+from fantascope.errors import FantascopeError, InvalidValue, PolicyRefused, RequestError, StorageError
 
 app = typer.Typer(
     name="fantascope",
@@ -62,40 +62,56 @@ def _options(
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; no error leaves as a traceback unless `--debug` is given."""
     words = list(arguments)
-    debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
-    as_json = "--json" in words
+    own = words[: words.index("--")] if "--" in words else words
+    debug, as_json = "--debug" in own, "--json" in own
+    if debug:
+        words.remove("--debug")
     try:
         result: Any = app(words, standalone_mode=False)
-    except FantascopeError as error:
-        if debug:
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if debug and type(error).__name__ not in ("Exit", "Abort"):
             raise
         return _report(error, as_json)
     except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        return 1
-    except Exception as error:
-        shown = getattr(error, "show", None)
-        if shown is not None:
-            shown()
-            return int(getattr(error, "exit_code", 2))
-        if type(error).__name__ in ("Exit", "Abort"):
-            return int(getattr(error, "exit_code", 1))
-        if debug:
-            raise
-        print(f"error[internal]: {type(error).__name__}: {error}", file=sys.stderr)
-        print("This is a bug of ours. Run the same command with --debug and report what it prints.", file=sys.stderr)
-        return 70
+        result = 130
+    if result == 130:
+        if as_json:
+            emit("stopped", {})
+        print("Stopped. What was finished is kept.", file=sys.stderr)
     return result if isinstance(result, int) else 0
 
 
-def _report(error: FantascopeError, as_json: bool) -> int:
+def _report(error: Exception, as_json: bool) -> int:
+    """Say what went wrong and return the exit code."""
+    if type(error).__name__ in ("Exit", "Abort"):
+        return int(getattr(error, "exit_code", 1))
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(getattr(error, "message", "") or error)
+        return 2
+    told, code = _told(error)
     if as_json:
-        print(json.dumps({"event": "error"} | error.as_dict(), ensure_ascii=False), flush=True)
+        emit("error", told.as_dict())
     else:
-        print(f"error[{error.code}]: {error}", file=sys.stderr)
-    if isinstance(error, PolicyRefused):
-        return 3
-    return 2 if isinstance(error, RequestError) else 1
+        print(f"error[{told.code}]: {told}", file=sys.stderr)
+    return code
+
+
+def _told(error: Exception) -> tuple[FantascopeError, int]:
+    """Return an error of our own tree and the exit code for anything that was raised."""
+    if isinstance(error, FantascopeError):
+        code = 3 if isinstance(error, PolicyRefused) else 2 if isinstance(error, RequestError) else 1
+        return error, code
+    if hasattr(error, "format_message"):
+        context = getattr(error, "ctx", None)
+        hint = f"{context.command_path} --help" if context is not None else "fantascope --help"
+        return InvalidValue(str(error.format_message()), hint=hint), 2
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return StorageError(f"{where}{error.strerror or error}."), 1
+    bug = FantascopeError(
+        f"{type(error).__name__}: {error}",
+        hint="This is a bug of ours. Run the same command with --debug and report what it prints.",
+    )
+    return bug, 70

@@ -25,9 +25,11 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="print one JSON 
         *_machine(),
         *((name, *_installed(name)) for name in RUNTIMES),
         _home(settings.home),
+        _keys(settings),
+        _gallery(settings),
         *_choices(settings),
     ]
-    works = all(ok for name, ok, _ in rows if name in ("home", "can paint"))
+    works = all(ok for name, ok, _ in rows if name in ("home", "keys", "gallery", "can paint"))
     if as_json:
         facts: list[dict[str, Any]] = [{"name": n, "ok": ok, "text": text} for n, ok, text in rows]
         emit("doctor", {"ok": works, "facts": facts})
@@ -83,8 +85,28 @@ def _home(home: Path) -> tuple[str, bool, str]:
     while not there.exists():
         there = there.parent
     free = shutil.disk_usage(there).free / 2**30
-    writable = os.access(there, os.W_OK)
+    writable = there.is_dir() and os.access(there, os.W_OK)
     return "home", writable, f"{home}, {free:.1f} GiB free" + ("" if writable else ", cannot be written")
+
+
+def _keys(settings: Any) -> tuple[str, bool, str]:
+    if not settings.keys.is_dir():
+        return "keys", True, f"{settings.keys}, made on first use"
+    secret = settings.keys / "signer.pem"
+    closed = secret.is_file() and secret.stat().st_mode & 0o077 == 0
+    return "keys", closed, f"{settings.keys}, the key is " + ("private" if closed else "missing or readable by others")
+
+
+def _gallery(settings: Any) -> tuple[str, bool, str]:
+    from fantascope.errors import GalleryError
+    from fantascope.gallery import Gallery
+
+    try:
+        with Gallery.open(settings.gallery, read_only=True) as gallery:
+            kept = len(gallery.list(limit=1_000_000))
+    except GalleryError as error:
+        return "gallery", False, str(error)
+    return "gallery", True, f"{settings.gallery}, {kept} artifacts"
 
 
 def _choices(settings: Any) -> list[tuple[str, bool, str]]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fantascope.cli.lines import emit
+from fantascope.cli.lines import emit, plain
 
 app = typer.Typer(help="List, show, open, export and remove what was made.", no_args_is_help=True)
 
@@ -31,7 +31,7 @@ def list_(
                 emit("entry", entry)
             else:
                 words = entry.prompt if entry.prompt is not None else f"({entry.task or 'given'})"
-                print(f"{entry.id[7:19]}  {entry.kept:%Y-%m-%d %H:%M}  {entry.model or '-':<10} {words}"[:160])
+                print(f"{entry.id[7:19]}  {entry.kept:%Y-%m-%d %H:%M}  {entry.model or '-':<10} {plain(words, 110)}")
 
 
 @app.command()
@@ -96,7 +96,7 @@ def verify() -> int:
     with Studio(read_only=True) as studio:
         problems = list(studio.gallery.verify())
     for problem in problems:
-        print(f"{problem.kind}: {problem.what}: {problem.message} {problem.fix}")
+        print(plain(f"{problem.kind}: {problem.what}: {problem.message} {problem.fix}"))
     print(f"{len(problems)} problems." if problems else "Every file has its hash; index and ledger agree.")
     return 1 if problems else 0
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fantascope.cli.lines import emit
+from fantascope.cli.lines import emit, plain
 
 
 def ledger(
@@ -28,4 +28,4 @@ def ledger(
     print(f"{user} on plan {balance.plan}: {balance.left:,.10g} of {balance.allowance:,.10g} credits left", end="")
     print(f" ({balance.used:,.10g} used, {balance.held:,.10g} held), renews {balance.renews:%Y-%m-%d}")
     for entry in entries:
-        print(f"{entry.at:%Y-%m-%d %H:%M:%S}  {entry.kind:<9} {entry.credits:>+15,.3f}  {entry.what}")
+        print(f"{entry.at:%Y-%m-%d %H:%M:%S}  {entry.kind:<9} {entry.credits:>+15,.3f}  {plain(entry.what)}")

@@ -65,7 +65,8 @@ def _files(spec: Spec) -> dict[str, Path] | None:
         return None
     if place.single:
         return {place.root.name: place.root}
-    return {f.relative_to(place.root).as_posix(): f for f in sorted(place.root.rglob("*.safetensors"))}
+    files = [path for kind in ("*.safetensors", "*.onnx") for path in sorted(place.root.rglob(kind))]
+    return {path.relative_to(place.root).as_posix(): path for path in files}
 
 
 @app.command()
@@ -125,10 +126,12 @@ def remove(name: Name) -> None:
     """Forget a model that was added. Its files stay where they are."""
     from fantascope.settings import Settings
 
-    spec = find_spec(name, _specs())
-    if spec.name in SPECS:
+    if name in SPECS and not (Settings.from_env().models / f"{name}.json").is_file():
         raise InvalidValue(f"{name} is part of Fantascope and cannot be removed.", param="name")
-    (Settings.from_env().models / f"{name}.json").unlink()
+    path = Settings.from_env().models / f"{valid_name(name)}.json"
+    if not path.is_file():
+        find_spec(name, _specs())
+    path.unlink()
     print(f"removed {name}")
 
 

@@ -47,7 +47,7 @@ class Bar:
         self.live.__exit__(*reason)
 
     @property
-    def picture(self) -> bool:
+    def pictures(self) -> bool:
         """Say that this screen shows previews itself."""
         return self.console.color_system in ("truecolor", "256")
 
@@ -60,7 +60,7 @@ class Bar:
         if self.task is None:
             self.task = self.progress.add_task(words, total=total)
         self.progress.update(self.task, completed=done, total=total, description=words)
-        if event.preview is not None and self.picture:
+        if event.preview is not None and self.pictures:
             self.live.update(Group(self.progress, half_blocks(event.preview)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fantascope.artifact import Artifact
+from fantascope.cli.lines import plain
 
 
 def describe(artifact: Artifact) -> str:
@@ -37,4 +38,4 @@ def describe(artifact: Artifact) -> str:
 
 def _lines(rows: list[tuple[str, str]]) -> str:
     wide = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{wide}}  {value}" for name, value in rows)
+    return "\n".join(f"{name:<{wide}}  {plain(value, 4000)}" for name, value in rows)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
@@ -21,24 +23,25 @@ class Screen(Protocol):
 
 
 def show(request: Any, *, out: Path | None, as_json: bool) -> None:
-    """Run a request and show it. What was finished when the user stops is kept."""
+    """Run a request and show it. What was finished when the user stops is kept, with a sheet of it."""
     from fantascope.studio import Studio
 
-    check_out(out)
+    request = check_out(request, out)
     made: list[Artifact] = []
-    with Studio() as studio, closing(studio.run(request)) as events:  # type: ignore[type-var]
+    with Studio() as studio:
         try:
-            for event in _watched(events, as_json, out):
-                made.append(event)
-                event = _placed(event, out, request.n, len(made))
-                _line(event, as_json)
-        finally:
-            if len(made) > 1:
-                _sheet(studio, made, out, as_json)
+            with closing(studio.run(request)) as events:  # type: ignore[type-var]
+                for artifact in watched(events, as_json, previews=_Previews(request, out)):
+                    made.append(artifact)
+                    _line(artifact, _placed(studio, artifact, out, request.n, len(made)), as_json)
+        except KeyboardInterrupt:
+            _sheet(studio, made, out, as_json)
+            raise
+        _sheet(studio, made, out, as_json)
 
 
-def _watched(events: Iterator[Any], as_json: bool, out: Path | None) -> Iterator[Artifact]:
-    """Pass on artifacts; draw steps."""
+def watched(events: Iterator[Any], as_json: bool, previews: _Previews | None = None) -> Iterator[Any]:
+    """Draw steps; pass on everything else."""
     screen: AbstractContextManager[Screen] = nullcontext(_Silent())
     if as_json:
         screen = nullcontext(_Json())
@@ -47,14 +50,13 @@ def _watched(events: Iterator[Any], as_json: bool, out: Path | None) -> Iterator
 
         screen = Bar()
     with screen as drawn:
-        previews = _Previews(out)
         for event in events:
-            if isinstance(event, Step):
-                drawn.step(event)
-                if event.preview is not None and not hasattr(drawn, "picture"):
-                    previews.write(event)
-            else:
+            if not isinstance(event, Step):
                 yield event
+                continue
+            drawn.step(event)
+            if event.preview is not None and previews is not None and not getattr(drawn, "pictures", False):
+                previews.write(event)
 
 
 class _Silent:
@@ -69,109 +71,123 @@ class _Json:
 
 
 class _Previews:
-    """Writes step previews as small PNG files where the terminal cannot show them."""
+    """Writes step previews as small PNG files where the terminal cannot show them, in a folder of this run's own."""
 
-    def __init__(self, out: Path | None) -> None:
+    def __init__(self, request: Any, out: Path | None) -> None:
         from fantascope.settings import Settings
 
-        folder = out if out is not None and not out.suffix else Settings.from_env().cache
-        self.folder = folder / "previews"
+        beside = out if out is not None and out.suffix not in FORMATS else None
+        self.folder = (beside if beside is not None else Settings.from_env().cache) / "previews"
+        self.wanted = request.preview and not request.private
+        self.run = f"{os.getpid():d}"
 
     def write(self, event: Step) -> None:
+        """Write the previews of one step and say where; a private run leaves none behind."""
+        if not self.wanted:
+            return
         from PIL import Image
         from PIL.PngImagePlugin import PngInfo
 
-        self.folder.mkdir(parents=True, exist_ok=True)
-        note = PngInfo()
-        note.add_text("Comment", "AI-generated preview of an unfinished picture")
-        for k, pixels in enumerate(event.preview):
-            path = self.folder / f"picture-{event.index + k:02d}-step-{event.step:03d}.png"
-            Image.fromarray(pixels).save(path, pnginfo=note)
-            print(path, file=sys.stderr)
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            note = PngInfo()
+            note.add_text("Comment", "AI-generated preview of an unfinished picture")
+            for k, pixels in enumerate(event.preview):
+                path = self.folder / f"run-{self.run}-picture-{event.index + k:02d}-step-{event.step:03d}.png"
+                Image.fromarray(pixels).save(path, pnginfo=note)
+                print(path, file=sys.stderr)
+        except OSError as error:
+            raise StorageError(f"{self.folder} cannot be written: {error.strerror}.", param="preview") from error
 
 
-def check_out(out: Path | None) -> None:
-    """Refuse a place that cannot be written before any work is done."""
+FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+"""File endings that name a picture; any other `--out` is a folder."""
+
+
+def check_out(request: Any, out: Path | None) -> Any:
+    """Refuse a place that cannot be written before any work is done; the ending of a file names the format.
+
+    Raises:
+        InvalidValue: the ending and `--format` disagree, or a part of the path is a file.
+        StorageError: the place cannot be written.
+    """
     if out is None:
-        return
-    parent = out.parent if out.suffix else out
+        return request
+    named = FORMATS.get(out.suffix.lower()) if not out.is_dir() else None
+    parent = out.parent if named is not None else out
     while not parent.exists() and parent != parent.parent:
         parent = parent.parent
     if not parent.is_dir():
         raise InvalidValue(f"{parent} is not a folder.", param="out")
     if not os.access(parent, os.W_OK):
         raise StorageError(f"{parent} cannot be written.", param="out", hint="Choose another place with --out.")
+    if named is None or request is None or request.format == named:
+        return request
+    if request.format is not None:
+        raise InvalidValue(f"--out {out.name} is a {named} file, but --format says {request.format}.", param="out")
+    return request.replace(format=named)
 
 
-def _placed(artifact: Artifact, out: Path | None, n: int | None, number: int) -> Artifact:
-    """Copy an artifact to where the user wants it."""
-    if out is None:
-        return artifact
-    one = n is None or n == 1
-    if out.suffix and one:
-        path = out
-    elif out.suffix:
-        path = out.with_stem(f"{out.stem}-{number}")
-    else:
-        seed = artifact.receipt.request.get("seed", 0) if artifact.receipt is not None else 0
-        path = out / f"{_slug(artifact)}-{seed}{artifact.suffix}"
-    return export(artifact, path)
-
-
-def export(artifact: Artifact, path: Path) -> Artifact:
-    """Write an artifact's bytes to `path`, whole or not at all.
+def place(studio: Any, artifact: Artifact, path: Path) -> Path:
+    """Copy an artifact out of the gallery to exactly `path`, whole or not at all, and return where it is.
 
     Raises:
-        StorageError: the place cannot be written or is full.
+        StorageError: the place cannot be written or is full; the picture stays in the gallery.
     """
-    beside = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(artifact.data)
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
+        return studio.gallery.export(artifact.id, path, overwrite=True)  # type: ignore[no-any-return]
+    except (OSError, StorageError) as error:
+        why = getattr(error, "strerror", None) or getattr(error, "message", "")
         raise StorageError(
-            f"{path} cannot be written: {error.strerror}. The picture is kept in the gallery.",
+            f"{path} cannot be written: {why}. The picture is kept in the gallery.",
+            param="out",
             hint=f"fantascope gallery export {artifact.id[7:19]} PATH",
         ) from error
-    return Artifact(artifact.data, artifact.media_type, artifact.receipt, path, artifact.id)
+
+
+def _placed(studio: Any, artifact: Artifact, out: Path | None, n: int | None, number: int) -> Path | None:
+    """Copy an artifact to where the user wants it: the file they named, numbered when there are several, or a
+    folder, where its name is made of prompt, seed and receipt, so that no other picture is overwritten."""
+    if out is None:
+        return artifact.path
+    assert artifact.receipt is not None
+    if out.suffix.lower() in FORMATS and not out.is_dir():
+        return place(studio, artifact, out if n is None or n == 1 else out.with_stem(f"{out.stem}-{number}"))
+    seed, name = artifact.receipt.request["seed"], artifact.receipt.id[:6]
+    return place(studio, artifact, out / f"{_slug(artifact)}-{seed}-{name}{artifact.suffix}")
 
 
 def _slug(artifact: Artifact) -> str:
-    """Make a file name of the prompt: ASCII letters, digits and '-', at most 48 characters."""
-    import re
-    import unicodedata
-
-    prompt = artifact.receipt.request.get("prompt", "") if artifact.receipt is not None else ""
-    if artifact.receipt is not None and artifact.receipt.private:
-        prompt = ""
-    plain = unicodedata.normalize("NFKD", prompt).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:48].strip("-") or "picture"
+    """Make a file name of the prompt: letters and digits of any script and '-', at most 48 characters."""
+    receipt = artifact.receipt
+    prompt = "" if receipt is None or receipt.private else str(receipt.request.get("prompt", ""))
+    plain = unicodedata.normalize("NFKC", prompt).lower()
+    return re.sub(r"[\W_]+", "-", plain).strip("-")[:48].strip("-") or "picture"
 
 
 def _sheet(studio: Any, made: list[Artifact], out: Path | None, as_json: bool) -> None:
     """Make the contact sheet of several pictures and say where it is."""
+    if len(made) < 2:
+        return
     sheet = studio.sheet(made)
-    if out is not None:
-        name = (
-            out.with_stem(f"{out.stem}-sheet").with_suffix(".png")
-            if out.suffix
-            else out / f"{_slug(made[0])}-sheet.png"
-        )
-        sheet = export(sheet, name)
-    _line(sheet, as_json, kind="sheet")
+    path = sheet.path
+    if out is not None and out.suffix.lower() in FORMATS and not out.is_dir():
+        path = place(studio, sheet, out.with_stem(f"{out.stem}-sheet").with_suffix(".png"))
+    elif out is not None:
+        path = place(studio, sheet, out / f"{_slug(made[0])}-sheet-{sheet.receipt.id[:6]}.png")
+    _line(sheet, path, as_json, kind="sheet")
 
 
-def _line(artifact: Artifact, as_json: bool, kind: str = "artifact") -> None:
+def _line(artifact: Artifact, path: Path | None, as_json: bool, kind: str = "artifact") -> None:
     receipt = artifact.receipt
     assert receipt is not None
     if as_json:
-        facts = {"id": artifact.id, "path": str(artifact.path), "receipt": receipt.id, "credits": receipt.cost.credits}
+        facts = {"id": artifact.id, "path": str(path), "receipt": receipt.id, "credits": receipt.cost.credits}
         if kind == "artifact":
             facts |= {"seed": receipt.request["seed"], "seconds": receipt.cost.seconds}
         emit(kind, facts)
     elif kind == "sheet":
-        print(f"{artifact.path}  contact sheet", flush=True)
+        print(f"{path}  contact sheet", flush=True)
     else:
-        print(f"{artifact.path}  seed {receipt.request['seed']}  {receipt.cost.seconds:.1f} s", flush=True)
+        print(f"{path}  seed {receipt.request['seed']}  {receipt.cost.seconds:.1f} s", flush=True)

@@ -77,9 +77,8 @@ class LatentEngine(Engine, Protocol):
         """Pixels of a decoded picture per latent cell, one side."""
         ...
 
-    @property
-    def batch_limit(self) -> int:
-        """Pictures that go through the network together."""
+    def batch_limit(self, request: Request) -> int:
+        """Return how many pictures of the request's size go through the network together."""
         ...
 
     @property

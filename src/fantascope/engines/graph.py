@@ -12,7 +12,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -51,19 +51,17 @@ PARTS: dict[str, tuple[str, str]] = {
 INT8 = {"unet": "unet/model.int8.onnx"}
 """Part -> the graph that reads the same weights and computes in int8; other parts stay in float."""
 
+ONE_WINDOW = 20
+"""Words that are taken to fit one window of tokens when the UNet is compiled before the text is read."""
+
 KEPT = 8
 """Compiled programs an engine keeps; the least recently used goes first."""
 
 
 class GraphEngine:
-    """A `LatentEngine` over NumPy arrays. `load` reads configurations only; what a request needs is compiled when met.
-
-    Attributes:
-        batch_limit: Pictures that go through the network together.
-    """
+    """A `LatentEngine` over NumPy arrays. `load` reads configurations only; what a request needs is compiled when met."""
 
     supports = frozenset({"imagine"})
-    batch_limit = 4
 
     def __init__(self, spec: Spec, choice: Choice, settings: Settings, place: Place, runtime: Runtime) -> None:
         self.spec, self.choice, self.settings = spec, choice, settings
@@ -83,6 +81,7 @@ class GraphEngine:
         self._programs: OrderedDict[str, Future[Program]] = OrderedDict()
         self._workers = ThreadPoolExecutor(2, "graph")
         self._words = self._workers.submit(self._load_words)
+        self._used: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, spec: Spec, choice: Choice, settings: Settings) -> GraphEngine:
@@ -111,6 +110,10 @@ class GraphEngine:
     def training_schedule(self) -> Training:
         return self._training
 
+    def batch_limit(self, request: Request) -> int:
+        """Return 4: more at once is no faster on a CPU."""
+        return 4
+
     def from_numpy(self, array: Any) -> Floats:
         return np.asarray(array, np.float32)
 
@@ -120,14 +123,16 @@ class GraphEngine:
     def render(self, request: Request, inputs: Mapping[str, Any]) -> Iterator[Step | Output]:
         """See `Engine.render`."""
         self.warm(request)
+        self._used = ("text", "unet", "decoder", *(("upscaler",) if getattr(request, "upscale", 1) > 1 else ()))
         yield from paint(self, request)
 
     def warm(self, request: Any) -> None:
         """Begin to compile, beside the caller, what a resolved `Imagine` will need; errors show where it is used."""
         factor = self.latent_factor * request.upscale
         high, wide = request.height // factor, request.width // factor
-        rows = min(request.n, self.batch_limit) * (1 if request.guidance == 1 else 2)
-        self._program("unet", self._unet_shapes((rows, self.latent_channels, high, wide), WINDOW))
+        rows = min(request.n, self.batch_limit(request)) * (1 if request.guidance == 1 else 2)
+        if max(len(text.split()) for text in (request.prompt, request.negative_prompt or "")) <= ONE_WINDOW:
+            self._program("unet", self._unet_shapes((rows, self.latent_channels, high, wide), WINDOW))
         self._program("decoder", {"latents": (1, self.latent_channels, high, wide)})
         if request.upscale > 1:
             side = self.latent_factor
@@ -175,6 +180,8 @@ class GraphEngine:
 
     def adapted(self, adapters: Sequence[Spec]) -> AbstractContextManager[None]:
         """Refuse: a compiled graph takes no adapters."""
+        if not adapters:
+            return nullcontext()
         raise Unsupported(
             f"The engine 'graph' takes no adapters ({', '.join(a.name for a in adapters)}); the engine 'latent' does.",
             param="adapters",
@@ -182,8 +189,12 @@ class GraphEngine:
         )
 
     def ran(self) -> Ran:
-        """Say what runs here, with the hash of every file that was loaded so far."""
-        weights = [weight for part in sorted(self._weights) for weight in self._weights[part]]
+        """Say what ran for the last request, with the hash of every file it used; before one, of all that is loaded.
+
+        What other requests loaded is left out: the receipt must not depend on them.
+        """
+        loaded = dict(self._weights)
+        weights = [weight for part in self._used or sorted(loaded) for weight in loaded.get(part, ())]
         machine = {"processor": self.runtime.machine} if self.runtime.machine else {}
         return Ran(
             engine="graph",
@@ -204,7 +215,7 @@ class GraphEngine:
 
     def _load_words(self) -> Words:
         self._weigh("text")
-        return shared_words(self.settings, self.place.root)
+        return shared_words(self.settings, self.place.root, self.runtime.name)
 
     def _rows(self, part: str, name: str, batch: Floats) -> Floats:
         """Run a part on one row at a time: one program serves every batch size."""
@@ -232,7 +243,8 @@ class GraphEngine:
 
     def _compile(self, part: str, shapes: Shapes) -> Program:
         weights = self._weigh(part)
-        source = Source(self.place.path(self._files(part)[0]), " ".join(weight.sha256 for weight in weights))
+        graph, tensors = map(self.place.path, self._files(part))
+        source = Source(graph, tensors, " ".join(weight.sha256 for weight in weights))
         precision = self.choice.precision
         if precision == "int8" and part not in INT8 and "bf16" not in self.runtime.precisions:
             precision = "fp32"

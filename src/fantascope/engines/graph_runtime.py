@@ -17,6 +17,7 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import sys
 import threading
 import types
@@ -47,12 +48,40 @@ class Program(Protocol):
     def __call__(self, **inputs: npt.NDArray[Any]) -> Floats: ...
 
 
+_LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])", re.DOTALL)
+"""How an ONNX file names the file of an external tensor: key, then the length of the value, which follows."""
+
+
 @dataclass(frozen=True)
 class Source:
-    """A graph to compile: the file, and a hash of it and of all weights it reads."""
+    """A graph to compile: the file, the file of weights it reads, and a hash of both."""
 
     path: Path
+    weights: Path
     digest: str
+
+    def check(self) -> None:
+        """Refuse a graph that was written for another layout of its weights: its offsets would read garbage.
+
+        Raises:
+            BrokenModelFile: the header of the weights file is not the one that the graph names, or the graph reads
+                another file than the one that was hashed.
+        """
+        graph = self.path.read_bytes()
+        for found in _LOCATION.finditer(graph):
+            named = graph[found.end() : found.end() + found[1][0]]
+            if named != self.weights.name.encode():
+                raise BrokenModelFile(
+                    f"{self.path} reads {named!r}, which is not its weights file {self.weights.name}."
+                )
+        with self.weights.open("rb") as file:
+            start = file.read(8)
+            header = start + file.read(int.from_bytes(start, "little"))
+        if hashlib.sha256(header).hexdigest().encode() not in graph:
+            raise BrokenModelFile(
+                f"{self.path} was exported for another {self.weights.name}.",
+                hint="Export the graphs again: fantascope.train.export.export_graphs(folder).",
+            )
 
 
 class Runtime(Protocol):
@@ -80,17 +109,17 @@ class Runtime(Protocol):
 
 
 def open_runtime(name: str, settings: Settings) -> Runtime:
-    """Return the runtime of this name; `openvino` where the name is empty.
+    """Return the runtime of this name; the first one installed of `openvino`, `onnxruntime` where the name is empty.
 
     Raises:
         MissingExtra: it is not installed.
     """
+    if name == "":
+        name = "openvino" if importlib.util.find_spec("openvino") is not None else "onnxruntime"
     try:
-        if name == "onnxruntime":
-            return OnnxRuntime(settings)
-        return OpenVino(settings)
+        return OnnxRuntime(settings) if name == "onnxruntime" else OpenVino(settings)
     except ImportError as error:
-        raise MissingExtra(f"The runtime {name or 'openvino'!r}", "onnxruntime") from error
+        raise MissingExtra(f"The runtime {name!r}", name, param="engine") from error
 
 
 def import_openvino() -> Any:
@@ -139,6 +168,7 @@ class OpenVino:
         half = precision != "fp32" and "bf16" in self.precisions  # what an int8 graph leaves in float, too
         config = self.config | {"INFERENCE_PRECISION_HINT": "bf16" if half else "f32"}
         file = self.cache / f"{self._key(source, shapes, config)}.blob"
+        source.check()
         kept, compiled = self._import(file, config)
         if compiled is None:
             try:
@@ -230,10 +260,11 @@ class OnnxRuntime:
         """See `Runtime`; `shapes` do not matter here."""
         with self.lock:
             if source.path not in self.sessions:
-                self.sessions[source.path] = self._session(source.path, precision == "int8")
+                self.sessions[source.path] = self._session(source, precision == "int8")
         return _OnnxProgram(self.sessions[source.path])
 
-    def _session(self, path: Path, rounded: bool) -> Any:
+    def _session(self, source: Source, rounded: bool) -> Any:
+        source.check()
         options = self.module.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.log_severity_level = 3
@@ -241,9 +272,9 @@ class OnnxRuntime:
         if not rounded:  # else the text's int8 weights meet inputs rounded to int8, which moves its states by 6 %
             options.add_session_config_entry("session.disable_quant_qdq", "1")
         try:
-            return self.module.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            return self.module.InferenceSession(str(source.path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its errors share no base class
-            raise BrokenModelFile(f"ONNX Runtime cannot load {path}: {_last_line(error)}") from error
+            raise BrokenModelFile(f"ONNX Runtime cannot load {source.path}: {_last_line(error)}") from error
 
 
 class _OnnxProgram:

@@ -78,18 +78,19 @@ def inspect(source: str, settings: Settings, licence: str | None = None, name: s
         source=source,
         family=family,
         licence=Licence(spdx=spdx, commercial=COMMERCIAL.get(spdx)),
-        **_family_row(family, native, pipeline),
+        **_family_row(place, family, native, pipeline),
     )
     return spec.model_copy(update={"weights": {w.path: w.sha256 for w in weigh(spec, place, _files(place), settings)}})
 
 
 def _files(place: Place) -> list[str]:
-    """Return the weight files of a place: the file itself, or those of the components `model_index.json` names."""
+    """Return the weight files of a place: the file itself, or those of `model_index.json`'s components and the graphs."""
     if place.single:
         return [place.root.name]
     named = [part for part, entry in place.config("model_index.json").items() if isinstance(entry, list) and entry[0]]
     held = [part for part in [*named, "upscaler"] if any((place.root / part).glob("*.safetensors"))]
-    return [file for part in held for file in place.weights_of(part)]
+    graphs = [path.relative_to(place.root).as_posix() for path in sorted(place.root.rglob("*.onnx"))]
+    return [*(file for part in held for file in place.weights_of(part)), *graphs]
 
 
 def _of_file(place: Place) -> tuple[Family, int, str | None]:
@@ -120,12 +121,18 @@ def _of_folder(place: Place) -> tuple[Family, int, str | None]:
     return family, native, kind if family == "pipeline" else None
 
 
-def _family_row(family: Family, native: int, pipeline: str | None) -> dict[str, Any]:
-    """Return sizes and defaults of a family, as the shipped Specs have them."""
+def _family_row(place: Place, family: Family, native: int, pipeline: str | None) -> dict[str, Any]:
+    """Return sizes and defaults of a family, as the shipped Specs have them.
+
+    Where several have one pipeline (FLUX schnell and dev), the guided ones are those whose network takes the guidance.
+    """
     from fantascope.spec import SPECS
 
     like = {"sd1": "sd15", "sd2": "sd21", "sdxl": "sdxl", "embedded": "embedded"}.get(family)
-    row = SPECS[like] if like is not None else next((s for s in SPECS.values() if s.pipeline == pipeline), None)
+    network = place.config("transformer/config.json") if place.has("transformer/config.json") else {}
+    embeds = bool(network.get("guidance_embeds"))
+    rows = [SPECS[like]] if like is not None else [spec for spec in SPECS.values() if spec.pipeline == pipeline]
+    row = min(rows, key=lambda spec: spec.guided != embeds, default=None)
     if row is None:
         sizes = Sizes(native=native, min=64, max=2048, multiple=16)
         defaults = Defaults(width=native, height=native, steps=28, guidance=4.0, sampler="pipeline")

@@ -20,16 +20,17 @@ from fantascope.artifact import Output, Step
 from fantascope.core.schedules import Training, training_from_config
 from fantascope.engines.base import Choice, Conditions
 from fantascope.engines.latent_encode import encode
-from fantascope.engines.latent_offload import place_modules
+from fantascope.engines.identify import find_licence
+from fantascope.engines.latent_offload import place_modules, within_memory
 from fantascope.engines.latent_parts import DTYPES, Parts, files_of, load_parts
 from fantascope.engines.latent_upscaler import load_upscaler
 from fantascope.engines.paint import paint
-from fantascope.engines.weights import open_place, weigh
+from fantascope.engines.weights import Place, open_place, weigh
 from fantascope.errors import Unsupported
 from fantascope.receipt import Ran, Weight
 from fantascope.request import Imagine, Request
 from fantascope.settings import Settings
-from fantascope.spec import Spec
+from fantascope.spec import Licence, Spec
 
 log = logging.getLogger(__name__)
 
@@ -86,10 +87,10 @@ class TorchEngine:
         refiner = None
         if spec.refiner is not None:
             other = open_place(spec.refiner, settings)
-            found = weigh(spec.model_copy(update={"weights": {}}), other, files_of(other, refiner=True), settings)
-            weights += tuple(weight.model_copy(update={"part": f"refiner/{weight.part}"}) for weight in found)
+            weights += _weigh_refiner(spec, other, settings)
             refiner = load_parts(spec, other, dtype, refiner=True)
-        return cls(spec, choice, parts, refiner, load_upscaler(place) if upscales else None, weights)
+        with within_memory(torch.device(choice.device)):
+            return cls(spec, choice, parts, refiner, load_upscaler(place) if upscales else None, weights)
 
     @property
     def latent_channels(self) -> int:
@@ -100,12 +101,15 @@ class TorchEngine:
         return int(2 ** (len(self.parts.vae.config.block_out_channels) - 1))
 
     @property
-    def batch_limit(self) -> int:
-        return max(1, PIXELS_TOGETHER[self.device.type] // self.spec.sizes.native**2)
-
-    @property
     def training_schedule(self) -> Training:
         return self._training
+
+    def batch_limit(self, request: Request) -> int:
+        """Return how many pictures go through the network together: what `PIXELS_TOGETHER` holds before upscaling."""
+        assert isinstance(request, Imagine) and request.upscale is not None
+        assert request.height is not None and request.width is not None
+        pixels = (request.height // request.upscale) * (request.width // request.upscale)
+        return max(1, PIXELS_TOGETHER[self.device.type] // pixels)
 
     def from_numpy(self, array: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(self.device)
@@ -229,9 +233,14 @@ class TorchEngine:
         return Conditions(states, pooled, torch.cat([conditions.sizes[:, :4], scores[:, None]], dim=1))
 
     def render(self, request: Request, inputs: Mapping[str, Any]) -> Iterator[Step | Output]:
-        """Paint a resolved `Imagine`; see `engines.paint.paint`."""
+        """Paint a resolved `Imagine`; see `engines.paint.paint`.
+
+        Raises:
+            ModelError: the device has not enough memory.
+        """
         try:
-            yield from paint(self, request)
+            with within_memory(self.device):
+                yield from paint(self, request)
         finally:
             for hook in self._hooks:
                 hook.offload()
@@ -252,11 +261,13 @@ class TorchEngine:
             assert self.fingerprint() == before, "weights changed while no adapter was in"
 
     def fingerprint(self) -> str:
-        """Return a hash over where every weight lies and how often it was written to: quick, and blind to nothing."""
+        """Return a hash over the bytes of every weight, wherever it lies: seconds for a large model."""
         digest = hashlib.sha256()
-        for module in [*self.parts.modules(), *(self.refiner.modules() if self.refiner is not None else [])]:
-            for name, tensor in module.state_dict(keep_vars=True).items():
-                digest.update(f"{name} {tuple(tensor.shape)} {tensor.data_ptr()} {tensor._version}\n".encode())
+        refiner = self.refiner.modules() if self.refiner is not None else []
+        for module in [*self.parts.modules(), *refiner, *([self._upscaler] if self._upscaler is not None else [])]:
+            for name, tensor in module.state_dict().items():
+                digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+                digest.update(tensor.cpu().flatten().view(torch.uint8).numpy())
         return digest.hexdigest()
 
     def ran(self) -> Ran:
@@ -280,6 +291,20 @@ class TorchEngine:
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _weigh_refiner(spec: Spec, place: Place, settings: Settings) -> tuple[Weight, ...]:
+    """Hash the refiner's files and hold them to the Spec's hashes under `refiner/`.
+
+    Its licence is the one its own papers state, else its base's.
+    """
+    pins = {name.removeprefix("refiner/"): due for name, due in spec.weights.items() if name.startswith("refiner/")}
+    stated = find_licence(place)
+    licence = Licence(spdx=stated) if stated is not None else spec.licence
+    found = weigh(
+        spec.model_copy(update={"weights": pins, "licence": licence}), place, files_of(place, refiner=True), settings
+    )
+    return tuple(weight.model_copy(update={"part": f"refiner/{weight.part}"}) for weight in found)
 
 
 def _even(states: list[Tensor]) -> list[Tensor]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+
+from fantascope.errors import ModelError
 
 HEADROOM = 2**30
 """Bytes of a GPU that activations need beside the weights."""
@@ -48,6 +51,22 @@ def place_modules(modules: Sequence[Any], device: torch.device, dtype: torch.dty
     for module in modules:
         module.to(device)
     return [], why
+
+
+@contextmanager
+def within_memory(device: torch.device) -> Iterator[None]:
+    """Turn torch's running out of memory into an error of ours.
+
+    Raises:
+        ModelError: the device has less memory than was needed.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"The device {device} has not enough memory for this: {str(error).splitlines()[0]}",
+            hint="Ask for a smaller size (--width, --height) or for fewer pictures at once (-n).",
+        ) from error
 
 
 def take_turns(modules: Sequence[Any], device: torch.device) -> list[Any]:

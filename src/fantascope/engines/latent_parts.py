@@ -239,19 +239,18 @@ def _from_file(spec: Spec, place: Place, dtype: torch.dtype, refiner: bool) -> P
         raise Unsupported(f"{place.root} is no checkpoint in the layout of SD 1.x, 2.x or SDXL.", param="model")
     state = load_file(place.root)
     config = ldm.unet_config(shapes, family, native)
-    unet = _filled(known("unet").from_config(config), ldm.convert_unet(state, config), dtype)
+    unet = _filled("unet", config, ldm.convert_unet(_taken(state, ldm.UNET), config), dtype)
     if refiner:
         return Parts(unet, None, zero_empty=family == "sdxl", aesthetic=family == "refiner")
     config = ldm.vae_config(shapes, family, native)
-    vae = _filled(known("vae").from_config(config), ldm.convert_vae(state, config), _vae_dtype(config, dtype))
+    vae = _filled("vae", config, ldm.convert_vae(_taken(state, ldm.VAE), config), _vae_dtype(config, dtype))
     tokenizer = clip_tokenizer()
     encoders = []
     for number, prefix in enumerate(_prefixes(family), 1):
         settings = ldm.clip_config(shapes, prefix)
         projected = prefix in (ldm.OPEN_CLIP_XL, ldm.OPEN_CLIP_REFINER)
-        model = known(f"CLIPTextModel{'WithProjection' if projected else ''}")(known("CLIPTextConfig")(**settings))
-        weights = ldm.convert_clip(state, prefix, settings["num_hidden_layers"])
-        _filled(model, _nested(model, weights), dtype)
+        weights = ldm.convert_clip(_taken(state, prefix), prefix, settings["num_hidden_layers"])
+        model = _filled(f"CLIPTextModel{'WithProjection' if projected else ''}", settings, weights, dtype)
         pad = 0 if prefix not in (ldm.CLIP_1, ldm.CLIP_XL) else tokenizer.eos_token_id
         encoders.append(_clip(model, tokenizer, "text_encoder" if number == 1 else f"text_encoder_{number}", pad))
     return Parts(unet, vae, encoders, ldm.scheduler_config(file, family, native), family == "sdxl", family == "refiner")
@@ -266,14 +265,24 @@ def _prefixes(family: str) -> tuple[str, ...]:
     }[family]
 
 
-def _nested(model: Any, weights: dict[str, Any]) -> dict[str, Any]:
-    """Put `text_model.` before the keys where this release of transformers nests the model."""
-    if not hasattr(model, "text_model"):
-        return weights
-    return {name if name.startswith("text_projection") else f"text_model.{name}": w for name, w in weights.items()}
+def _taken(state: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """Take the tensors under a prefix out of a state, so that nothing holds them once they are converted."""
+    return {name: state.pop(name) for name in list(state) if name.startswith(prefix)}
 
 
-def _filled(model: Any, weights: dict[str, Any], dtype: torch.dtype) -> Any:
-    """Fill a module with tensors; every one must be there and none may be left over."""
-    model.load_state_dict(weights, strict=True)
+def _filled(name: str, config: dict[str, Any], weights: dict[str, Any], dtype: torch.dtype) -> Any:
+    """Build a module without memory of its own and give it these tensors, all of them, and none may be left over.
+
+    The dict is emptied: each tensor goes as soon as it is cast.
+    """
+    from accelerate import init_empty_weights
+
+    with init_empty_weights(include_buffers=False):
+        made = known(name)
+        model = made(known("CLIPTextConfig")(**config)) if name.startswith("CLIP") else made.from_config(config)
+    nested = "text_model." if hasattr(model, "text_model") else ""  # one release of transformers nests, another not
+    for key in list(weights):
+        weights[("" if key.startswith("text_projection") else nested) + key] = weights.pop(key)
+    model.load_state_dict(weights, strict=True, assign=True)
+    weights.clear()
     return model.to(dtype)

@@ -49,14 +49,15 @@ class _Wish:
     device: str | None
     precision: str | None
     adapters: bool
+    clip_skip: int
 
 
 def choose(spec: Spec, fields: Mapping[str, Any], settings: Settings) -> Choice:
     """Choose engine, runtime, device and precision for a Spec.
 
     Args:
-        fields: `engine`, `device`, `precision` of the request (None or absent: choose), and `adapters` where a request
-            has any.
+        fields: `engine`, `device`, `precision` of the request (None or absent: choose), and `adapters` and `clip_skip`
+            where a request has any.
 
     Returns:
         The choice, with one reason for everything that was chosen here rather than asked for. Each is logged at INFO.
@@ -66,7 +67,9 @@ def choose(spec: Spec, fields: Mapping[str, Any], settings: Settings) -> Choice:
         MissingExtra: the engine that is left needs an extra.
         UnknownName: no such engine.
     """
-    wish = _Wish(fields.get("engine"), fields.get("device"), fields.get("precision"), bool(fields.get("adapters")))
+    asked = (fields.get(name) for name in ("engine", "device", "precision"))
+    skip = fields.get("clip_skip")
+    wish = _Wish(*asked, bool(fields.get("adapters")), skip if skip is not None else 0)
     if wish.engine is not None and wish.engine not in ENGINES:
         raise UnknownName("engine", wish.engine, ENGINES)
     able = ENGINES_OF[spec.family]
@@ -99,7 +102,12 @@ def _lacks(name: str, spec: Spec, wish: _Wish, settings: Settings) -> ModelError
     if name == "graph":
         if wish.device not in (None, "cpu"):
             return Unsupported(f"the engine 'graph' computes on the CPU, not on {wish.device}.", param="device")
-        if _runtime(settings) is None:
+        if wish.clip_skip > 0:
+            return Unsupported("the engine 'graph' has no CLIP skip.", param="clip_skip")
+        runtime = _runtime(settings)
+        if wish.precision == "bf16" and runtime == "onnxruntime":
+            return Unsupported("the engine 'graph' has no bf16 on ONNX Runtime.", param="precision")
+        if runtime is None:
             return MissingExtra("The engine 'graph'", settings.runtime or "onnxruntime", param="engine")
         if not _graphs(spec):
             return Unsupported(f"the model {spec.name!r} has no exported graphs.", param="engine")
@@ -131,7 +139,9 @@ def _settle(name: str, wish: _Wish, settings: Settings, reasons: list[str]) -> C
         device, runtime = "cpu", (_runtime(settings) or "") if name == "graph" else "numpy"
         precision = wish.precision or "fp32"
         if wish.precision is None and name == "graph":
-            precision, why = cpu_precision()
+            why = "precision fp32: ONNX Runtime has no bf16"
+            if runtime == "openvino":
+                precision, why = cpu_precision()
             reasons.append(why)
     else:
         device, precision, runtime = *_torch_choice(wish, reasons), "torch"
@@ -205,15 +215,21 @@ Key = tuple[Spec, str, str, str, str]
 
 @dataclass
 class _Slot:
-    """One engine of the cache, the lock that gives it to one user at a time, and how many wait for it or use it."""
+    """One engine of the cache, the lock that gives it to one user at a time, and how many wait for it or use it.
+
+    `owner` is the thread that holds the lock.
+    """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     engine: Engine | None = None
     users: int = 0
+    owner: int | None = None
 
 
 class Engines:
     """Loaded engines, at most `limit` idle ones beside those in use; the least recently used goes first.
+
+    A GPU holds no idle engine while another is loaded: its memory is for the one that will run.
 
     Example:
         >>> from fantascope.settings import Settings
@@ -235,22 +251,34 @@ class Engines:
     def lease(self, spec: Spec, choice: Choice) -> Iterator[Engine]:
         """Give the engine for this Spec and choice to the caller alone, loading it when it is not here.
 
+        Other threads wait for it.
+
         Raises:
             ModelError: it cannot be loaded; nothing is kept of it.
+            Unsupported: this thread has it already, in a run that was neither read to its end nor closed.
         """
         key = (spec, choice.engine, choice.runtime, choice.device, choice.precision)
         with self._guard:
             assert not self._closed, "a lease after close"
             slot = self._slots.pop(key, None) or _Slot()
             self._slots[key] = slot
+            if slot.owner == threading.get_ident():
+                raise Unsupported(
+                    f"{spec.name!r} is busy with another run of this thread.",
+                    hint="Close the other run first, or read it to its end.",
+                )
             slot.users += 1
-            idle = self._evict()
+            idle = self._evict(gpu=slot.engine is None and choice.device != "cpu")
         _close(idle)
         try:
             with slot.lock:
-                if slot.engine is None:
-                    slot.engine = construct(spec, choice, self.settings)
-                yield slot.engine
+                slot.owner = threading.get_ident()
+                try:
+                    if slot.engine is None:
+                        slot.engine = construct(spec, choice, self.settings)
+                    yield slot.engine
+                finally:
+                    slot.owner = None
         finally:
             with self._guard:
                 slot.users -= 1
@@ -269,13 +297,16 @@ class Engines:
     def __len__(self) -> int:
         return len(self._slots)
 
-    def _evict(self) -> list[Engine]:
-        """Take what is over the limit out of the cache, oldest first, never what somebody uses or waits for."""
+    def _evict(self, gpu: bool = False) -> list[Engine]:
+        """Take what is over the limit out of the cache, oldest first, never what somebody uses or waits for.
+
+        Args:
+            gpu: Take everything that lies on a GPU, too.
+        """
         out: list[Engine] = []
         for key, slot in list(self._slots.items()):
-            if len(self._slots) <= self.limit:
-                break
-            if slot.users == 0:
+            over = len(self._slots) > self.limit or (gpu and key[3] != "cpu")
+            if slot.users == 0 and over:
                 del self._slots[key]
                 if slot.engine is not None:
                     out.append(slot.engine)
@@ -284,7 +315,7 @@ class Engines:
 
 def _close(engines: list[Engine]) -> None:
     for engine in engines:
-        log.info("closing %s on %s: over the number of engines that are kept", engine.spec.name, engine.choice.engine)
+        log.info("closing %s on %s: its memory is for others", engine.spec.name, engine.choice.engine)
         engine.close()
 
 

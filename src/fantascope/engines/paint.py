@@ -33,7 +33,7 @@ def paint(engine: LatentEngine, request: Any) -> Iterator[Step | Output]:
     """
     done = 0
     while done < request.n:
-        count = min(request.n - done, engine.batch_limit)
+        count = min(request.n - done, engine.batch_limit(request))
         seeds = [request.seed + done + k for k in range(count)]
         yield from _batch(engine, request, seeds, done)
         done += count
@@ -52,7 +52,8 @@ def _batch(engine: LatentEngine, request: Any, seeds: list[int], first: int) -> 
         if request.upscale > 1:
             yield Step(step=request.steps, stage="upscale", **where)
             picture = engine.upscale(picture, request.upscale)
-        yield Output(pixels=to_pixels(engine.to_numpy(picture))[0], index=first + k, seed=seed, batch=len(seeds))
+        pixels = to_pixels(engine.to_numpy(picture))[0]
+        yield Output(pixels=pixels, index=first + k, seed=seed, batch=len(seeds), first=first)
 
 
 def _denoised(engine: LatentEngine, request: Any, seeds: list[int]) -> Iterator[State]:

@@ -24,7 +24,7 @@ import torch
 from fantascope.artifact import Output, Step
 from fantascope.core.seeds import noise
 from fantascope.engines.base import Choice
-from fantascope.engines.latent_offload import free_on, size_of, verdict
+from fantascope.engines.latent_offload import free_on, size_of, verdict, within_memory
 from fantascope.engines.latent_parts import DTYPES, compact_bert, quietly
 from fantascope.engines.latent_upscaler import Upscaler, load_upscaler
 from fantascope.engines.safefile import SafeFile
@@ -109,7 +109,7 @@ class PipelineEngine:
         weights = weigh(spec, place, [*files, *(place.weights_of("upscaler") if upscales else [])], settings)
         given: dict[str, Any] = {}
         if "text_encoder/model.int8.safetensors" in files:
-            given["text_encoder"] = compact_bert(place, "text_encoder")
+            given["text_encoder"] = compact_bert(place, "text_encoder").to(DTYPES[choice.precision])
         variant = "fp16" if any(".fp16." in file for file in files) else None
         arguments = {"dtype": DTYPES[choice.precision], "variant": variant, **given}
         try:
@@ -118,7 +118,8 @@ class PipelineEngine:
         except (OSError, ValueError, TypeError, RuntimeError, KeyError, AttributeError, ImportError) as error:
             raise BrokenModelFile(f"{place.root} cannot be loaded as {known}: {_first_line(error)}") from error
         check_whole(place, pipe)
-        return cls(spec, choice, pipe, load_upscaler(place) if upscales else None, weights)
+        with within_memory(torch.device(choice.device)):
+            return cls(spec, choice, pipe, load_upscaler(place) if upscales else None, weights)
 
     def render(self, request: Request, inputs: Mapping[str, Any]) -> Iterator[Step | Output]:
         """Yield a `Step` after every sampler step and one `Output` per picture of a resolved `Imagine`.
@@ -126,6 +127,7 @@ class PipelineEngine:
         Raises:
             Unsupported: the pipeline cannot honour a field; `param` names it.
             InvalidValue: the size is not one of this model's.
+            ModelError: the device has not enough memory.
         """
         assert isinstance(request, Imagine) and request.n is not None and request.steps is not None
         assert request.seed is not None and request.upscale is not None
@@ -134,11 +136,12 @@ class PipelineEngine:
             seed = request.seed + index
             yield Step(step=0, steps=request.steps, stage="encode", index=index, total=request.n)
             pixels = None
-            for event in bridge(self.pipe, self.arguments(request, seed)):
-                if isinstance(event, int):
-                    yield Step(step=min(event, request.steps), steps=request.steps, index=index, total=request.n)
-                else:
-                    pixels = self._enlarged(event, request.upscale)
+            with within_memory(self.device):
+                for event in bridge(self.pipe, self.arguments(request, seed)):
+                    if isinstance(event, int):
+                        yield Step(step=min(event, request.steps), steps=request.steps, index=index, total=request.n)
+                    else:
+                        pixels = self._enlarged(event, request.upscale)
             assert pixels is not None
             if pixels.shape[:2] != (request.height, request.width):
                 made = f"{pixels.shape[1]}x{pixels.shape[0]}"
@@ -309,40 +312,41 @@ class PipelineEngine:
 def bridge(pipe: Any, arguments: dict[str, Any]) -> Iterator[Any]:
     """Run a pipeline in a thread; yield the number of each step that was done, then the picture `(H, W, 3)` in 0 … 1.
 
-    Closing the iterator stops the pipeline at the end of the step it is in, and waits for that.
+    After each step the pipeline waits until the next event is asked for. Closing the iterator stops it there, and waits
+    for its end.
     """
     events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    stop = threading.Event()
+    stop, asked = threading.Event(), threading.Semaphore(0)
 
     def done(_: Any, step: int, time: Any, state: dict[str, Any]) -> dict[str, Any]:
+        events.put(step + 1)
+        asked.acquire()
         if stop.is_set():
             raise Stopped
-        events.put(step + 1)
         return state
 
     def work() -> None:
         try:
-            events.put(pipe(**arguments, **called_back).images[0])
+            events.put(pipe(**arguments, callback_on_step_end=done).images[0])
         except BaseException as error:
             events.put(error)
 
-    called_back = {}
-    if "callback_on_step_end" in inspect.signature(type(pipe).__call__).parameters:
-        called_back["callback_on_step_end"] = done
     thread = threading.Thread(target=work, name="fantascope-pipeline", daemon=True)
     thread.start()
     try:
         while True:
             event = events.get()
-            if isinstance(event, ModelError):
+            if isinstance(event, (ModelError, torch.OutOfMemoryError)):
                 raise event
             if isinstance(event, BaseException):
                 raise Unsupported(f"{type(pipe).__name__} failed: {_first_line(event)}") from event
             yield event
             if not isinstance(event, int):
                 return
+            asked.release()
     finally:
         stop.set()
+        asked.release()
         thread.join()
 
 
@@ -351,7 +355,7 @@ def pipeline_class(name: str) -> Any:
 
     Raises:
         UnknownName: diffusers has no such pipeline.
-        Unsupported: it does not make pictures from text alone.
+        Unsupported: it does not make pictures from text alone, or cannot be stopped between steps.
     """
     diffusers = import_module("diffusers")
     kind = getattr(diffusers, name, None) if name.endswith("Pipeline") else None
@@ -360,6 +364,10 @@ def pipeline_class(name: str) -> Any:
     parameters = inspect.signature(kind.__call__).parameters
     if not {"prompt", "height", "width", "num_inference_steps"} <= set(parameters) or "num_frames" in parameters:
         raise Unsupported(f"{name} does not make pictures from text alone.", param="model")
+    if "callback_on_step_end" not in parameters:
+        raise Unsupported(
+            f"{name} has no callback_on_step_end, so that a run could neither be followed nor stopped.", param="model"
+        )
     return kind
 
 

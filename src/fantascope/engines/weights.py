@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 PICKLES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl", ".pickle", ".joblib", ".npy", ".npz", ".h5", ".keras"})
 """File name endings of formats whose loading can run code."""
 
+UNREAD = frozenset({".git", ".cache"})
+"""Folders at the top of a model folder that downloads leave behind and no loader reads."""
+
 MEMO_FROM = 64 * 2**20
 """Files of this many bytes and more have their hash remembered in `settings.cache`."""
 
@@ -166,12 +169,14 @@ def refuse_code(place: Place) -> None:
 
     Raises:
         UnsafeModelFile: a `*.py`, an `auto_map` or `trust_remote_code` in a configuration, a component from a
-            module that is not a library's, a safetensors that is a pickle, or a link out of the folder.
+            module that is not a library's, a safetensors that is a pickle, a link to a folder, or one that leads out.
     """
     for path in sorted(place.root.rglob("*")):
         relative = path.relative_to(place.root).as_posix()
-        if any(part.startswith(".") for part in PurePosixPath(relative).parts):
+        if relative.split("/")[0] in UNREAD:
             continue
+        if path.is_symlink() and path.is_dir():
+            raise UnsafeModelFile(f"{path} is a link to a folder, which is not looked into.", hint="Copy it there.")
         if path.name == "adapter_config.json":
             raise UnsafeModelFile(f"{path} would make the loader fetch another model.", hint="Remove it.")
         if path.suffix == ".py":
@@ -302,11 +307,11 @@ def _weigh_one(spec: Spec, place: Place, relative: str, settings: Settings) -> W
 
 
 def sha256(path: Path, settings: Settings) -> str:
-    """Return the sha256 of a file in hex; that of a large file is remembered by path, size, time and inode."""
+    """Return the sha256 of a file in hex; that of a large file is remembered by path, size, times and inode."""
     stat = path.stat()
     memo: Path | None = None
     if stat.st_size >= MEMO_FROM:
-        key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}"
+        key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ctime_ns}|{stat.st_ino}"
         memo = settings.cache / "sha256" / hashlib.sha256(key.encode()).hexdigest()
         with contextlib.suppress(OSError):
             remembered = memo.read_text("ascii")

@@ -63,8 +63,8 @@ class Words:
         self._begin, self._end, self._pad = (tokenizer.token_to_id(mark) for mark in ("[CLS]", "[SEP]", "[PAD]"))
 
     @classmethod
-    def load(cls, folder: Path, settings: Settings) -> Words:
-        """Load the text encoder of a checkpoint folder.
+    def load(cls, folder: Path, settings: Settings, runtime: str = "") -> Words:
+        """Load the text encoder of a checkpoint folder, on the runtime of this name or the one that is set.
 
         Raises:
             ModelNotFound: its graph, weights or tokenizer are not there.
@@ -83,8 +83,10 @@ class Words:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         weights = sha256(folder / WEIGHTS, settings)
-        source = Source(folder / GRAPH, f"{sha256(folder / GRAPH, settings)} {weights}")
-        program = open_runtime(settings.runtime, settings).compile(source, {"ids": (-1, -1), "mask": (-1, -1)}, "fp32")
+        source = Source(folder / GRAPH, folder / WEIGHTS, f"{sha256(folder / GRAPH, settings)} {weights}")
+        program = open_runtime(runtime or settings.runtime, settings).compile(
+            source, {"ids": (-1, -1), "mask": (-1, -1)}, "fp32"
+        )
         return cls(tokenizer, program, weights)
 
     def tokens(self, text: str) -> list[str]:
@@ -138,14 +140,19 @@ class Words:
         return np.concatenate(parts)
 
 
-_loaded: dict[tuple[Path, str, int], Words] = {}
+_loaded: dict[tuple[Path, str, int, int], Words] = {}
 _loading = threading.Lock()
 
 
-def shared_words(settings: Settings, folder: Path = EMBEDDED) -> Words:
-    """Return the text encoder of a checkpoint folder, loaded once a process; raises as `Words.load` does."""
-    key = (folder.resolve(), settings.runtime, settings.threads)
+def shared_words(settings: Settings, folder: Path = EMBEDDED, runtime: str = "") -> Words:
+    """Return the text encoder of a checkpoint folder, loaded once a process and again when its file has changed.
+
+    Raises as `Words.load` does.
+    """
+    path = folder / WEIGHTS
+    changed = path.stat().st_mtime_ns if path.is_file() else 0
+    key = (folder.resolve(), runtime or settings.runtime, settings.threads, changed)
     with _loading:
         if key not in _loaded:
-            _loaded[key] = Words.load(folder, settings)
+            _loaded[key] = Words.load(folder, settings, runtime)
         return _loaded[key]

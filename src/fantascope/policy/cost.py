@@ -46,8 +46,8 @@ def read_tariff(path: Path = TARIFF) -> Tariff:
 def quote(request: Imagine, spec: Spec, tariff: Tariff | None = None) -> Decimal:
     """Return the credits that a resolved request costs, all its pictures together, rounded up to thousandths.
 
-    `n * max(least, picture * pixels / default pixels * steps / default steps + upscale * doublings)`, the doublings of the sides
-    beyond those of the model's default.
+    `n * max(least, picture * pixels / default pixels * steps / default steps + upscale * doublings)`, where `doublings`
+    are those of the sides that the upscaler does beyond the model's default.
 
     Example:
         >>> from fantascope.spec import SPECS

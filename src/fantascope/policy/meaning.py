@@ -6,9 +6,12 @@ Three voices are added up for every rule, then squashed into 0 … 1 so that one
 - one such line for all rules together, between everything refused and everything harmless;
 - the share of likeness: the mean of `exp(cosine / T)` over everything refused, against that over everything harmless.
 
+The last two say whether a text is refused, the first by which rule: where a rule's line lies below the strongest one,
+the rule loses `APART` times the difference.
+
 Nearest-sentence rules were tried first: on prompts they had not seen, they refused three times as many harmless ones at
 the same number of misses, because one shared noun is enough to be near.
-Sources: Reimers & Gurevych 2019, section 4 (linear probes on frozen sentence embeddings); Nadaraya 1964 (kernel shares).
+Sources: Reimers & Gurevych 2019, section 4 (linear probes on frozen sentence embeddings); Nadaraya 1964 (kernels).
 """
 
 from __future__ import annotations
@@ -41,13 +44,14 @@ OTHERS = 0.2
 
 TEMPERATURE = 0.08
 SHARE = 2.0
+APART = 3.0
 SLOPE, CENTRE = 4.0, 1.45
 """Score = 1 / (1 + exp(-SLOPE * (sum of voices - CENTRE)))."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """Sentences, their vectors `(S, 384)` and lines `(385, rules + 1)`: the last row the offsets, the last column all rules."""
+    """Sentences, their vectors `(S, 384)` and lines `(385, rules + 1)`: offsets in the last row, all rules last."""
 
     texts: tuple[str, ...]
     vectors: Floats
@@ -130,7 +134,10 @@ class Meaning:
         lines = vectors @ self._fitted.lines[:-1] + self._fitted.lines[-1]
         like = np.exp(vectors @ self._fitted.vectors.T / TEMPERATURE)
         near, far = like[:, self._refused].mean(axis=1), like[:, self._harmless].mean(axis=1)
-        voices = lines[:, :-1] + lines[:, -1:] + SHARE * (near / (near + far))[:, None]
+        own, all_rules = lines[:, :-1], lines[:, -1]
+        strongest = own.max(axis=1)
+        total = strongest + all_rules + SHARE * near / (near + far)
+        voices = total[:, None] - APART * (strongest[:, None] - own)
         scores: Floats = 1 / (1 + np.exp(-SLOPE * (voices - CENTRE)))
         scores[:, self._silent] = 0
         return scores

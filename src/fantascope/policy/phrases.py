@@ -1,9 +1,9 @@
 """Phrases: words in order, found in a text however it is spelled.
 
 A text is folded before the search, and only for it: compatibility forms (full width, mathematical letters), combining
-marks, zero-width characters and look-alike letters of other scripts become plain ones (after Unicode TR 36 and 39). Then
-it is cut into words twice: as written, and with letters set apart (`n.u.d.e`, `n u d e`) joined and digits that stand for
-letters read as letters. Every word keeps its place in the original text, so a match names words that are there.
+marks, zero-width characters and look-alike letters of other scripts become plain ones (after Unicode TR 36 and 39).
+Then it is cut into words twice: as written, and with letters set apart (`n.u.d.e`, `n u d e`) joined and digits that
+stand for letters read as letters. Every word keeps its place in the original text: a match names words that are there.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ _LOOKALIKES = str.maketrans(
     "аеорсухіјѕԁһӏвкмнтгпαβεικνορτυχγηωłøđıħŀ’‘ʼ",
     "aeopcyxijsdhlbkmhtrnabeikvoptuxynwlodihl'''",
 )
+_APART = str.maketrans("/.-", "   ")
 _LEET = str.maketrans("0134578@$!|", "oleasbbasii")
 _LEET_I = str.maketrans("0134578@$!|", "oieastbasil")
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
@@ -171,7 +172,7 @@ def bases(word: str) -> set[str]:
 @lru_cache(maxsize=8192)
 def _words(text: str, exact: bool) -> tuple[str, ...]:
     mark = "=" if exact else ""
-    return tuple(mark + word for word in re.split(r"[\s/.-]+", fold(text)[0]) if word)
+    return tuple(mark + word for word in fold(text)[0].translate(_APART).split())
 
 
 def compile_name(name: str) -> Phrase:

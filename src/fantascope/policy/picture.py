@@ -34,9 +34,8 @@ def check_pictures(pixels: Any, judges: Sequence[Judge], *, policy: str = "") ->
     for k, picture in enumerate(pictures):
         array = np.asarray(picture)
         if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in (3, 4) or 0 in array.shape:
-            raise InvalidPicture(
-                f"A picture is (H, W, 3) or (H, W, 4) uint8; picture {k} is {array.shape} {array.dtype}."
-            )
+            found = f"picture {k} is {array.shape} {array.dtype}"
+            raise InvalidPicture(f"A picture is (H, W, 3) or (H, W, 4) uint8; {found}.")
         array = array.view()
         array.flags.writeable = False
         for judge in judges:

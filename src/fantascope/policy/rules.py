@@ -38,7 +38,7 @@ CATEGORIES = (
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule. `threshold` is the score in 0 … 1 from which it refuses; `finds` and `excuses` are its phrases, compiled."""
+    """One rule. It refuses from the score `threshold` on; `finds` and `excuses` are its phrases, compiled."""
 
     id: str
     category: str
@@ -148,7 +148,8 @@ class _Reader:
     def fail(self, said: str, where: str) -> None:
         """Raise an error that names the file, the place and the line the place begins at."""
         mark = where.split("'")[1] if "'" in where else where
-        lines = [n for n, line in enumerate(self.text.splitlines(), 1) if f'"{mark}"' in line or line.startswith(mark)]
+        starts = (f'id = "{mark}"', f'"{mark}" =') if "'" in where else (mark,)
+        lines = [n for n, line in enumerate(self.text.splitlines(), 1) if line.startswith(starts)]
         at = f", line {lines[0]}" if lines else ""
         raise InvalidValue(
             f"{self.path}{at}: {where} {said}.", param="policy", hint="docs/policy.md shows the form of a rule."

@@ -7,14 +7,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from fantascope.policy.artists import THRESHOLD, Artists, Named
+from fantascope.policy.licence import check_licence
 from fantascope.policy.meaning import Embed, Floats, Meaning
-from fantascope.policy.phrases import Index, Span, compile_phrase, tokenise
+from fantascope.policy.phrases import Index, Span, tokenise
+from fantascope.policy.picture import Judge, check_pictures
 from fantascope.policy.pieces import pieces
 from fantascope.policy.rules import ARTISTS, RULES, Rule, Rules, read_rules
 from fantascope.receipt import Verdict
 from fantascope.request import TEXT, Request
+from fantascope.spec import Spec
 
 LIVING, PROTECTED, FREE = "artist/living", "artist/protected", "artist/public-domain"
 
@@ -56,15 +62,13 @@ class Policy:
 
     Attributes:
         version: Of the rules file.
-        hash: sha256 of the bytes of rules.toml followed by artists.toml, hex.
-        label: Version and hash: what stands in `Verdict.policy` and `Receipt.policy`.
-        rules: In the order of the file, which is the order of refusals.
+        hash: sha256 of the bytes of rules.toml followed by artists.toml, hex: what stands in `Verdict.policy`.
+        rules: In the order of the file.
     """
 
     def __init__(self, data: Rules) -> None:
         self.data = data
         self.version, self.hash = data.version, data.hash
-        self.label = f"{data.version} sha256:{data.hash}"
         self.rules: tuple[Rule, ...] = data.rules
         self._meaning: Meaning | None = None
 
@@ -86,7 +90,7 @@ class Policy:
             embed: The text encoder; None judges by phrases and names alone.
 
         Returns:
-            Refusals first, in the order of the rules; behind them every other rule's verdict, for the record.
+            Refusals first, the highest score first; behind them every other rule's verdict, for the record.
         """
         return self._verdicts(self._read([(field, text)], embed)[0])
 
@@ -114,7 +118,15 @@ class Policy:
         if self._meaning is not None and reading.scores is not None and reading.vectors is not None and reading.spans:
             for n, rule in self._judging(field):
                 near[rule.id] = self._meaning.nearest(reading.vectors[reading.scores[:, n].argmax()], n)
-        return Explanation(text, self.label, tuple(self._verdicts(reading)), near)
+        return Explanation(text, self.hash, tuple(self._verdicts(reading)), near)
+
+    def check_licence(self, spec: Spec, *, commercial: bool | None = None) -> Verdict:
+        """Judge a model's licence against the use, see `fantascope.policy.licence`."""
+        return check_licence(spec, commercial=commercial, policy=self.hash)
+
+    def check_pictures(self, pixels: Any, judges: Sequence[Judge]) -> list[Verdict]:
+        """Let every judge look at every picture, see `fantascope.policy.picture`."""
+        return check_pictures(pixels, judges, policy=self.hash)
 
     @cached_property
     def _artists(self) -> Artists:
@@ -125,10 +137,9 @@ class Policy:
         """Phrases (True) and exceptions (False) of all rules, by the rule's number."""
         index: Index[tuple[int, bool]] = Index()
         for n, rule in enumerate(self.rules):
-            for refuses, patterns in ((True, rule.phrases), (False, rule.exceptions)):
-                for pattern in patterns:
-                    for phrase in compile_phrase(pattern, self.data.lists):
-                        index.add((n, refuses), phrase)
+            for refuses, phrases in ((True, rule.finds), (False, rule.excuses)):
+                for phrase in phrases:
+                    index.add((n, refuses), phrase)
         return index
 
     def _negative(self, field: str) -> bool:
@@ -140,11 +151,12 @@ class Policy:
             if not self._negative(field) or rule.id in self.data.negative_rules:
                 yield n, rule
 
+    def _cut(self, field: str, text: str) -> list[Span]:
+        return _items(text) if self._negative(field) else pieces(text)
+
     def _read(self, texts: Sequence[tuple[str, str]], embed: Embed | None) -> list[_Reading]:
         """Cut (field, text) pairs into pieces and embed all of them at once."""
-        readings = [
-            _Reading(name, text, _items(text) if self._negative(name) else pieces(text)) for name, text in texts
-        ]
+        readings = [_Reading(field, text, self._cut(field, text)) for field, text in texts]
         parts = [reading.text[span.start : span.end] for reading in readings for span in reading.spans]
         if embed is None or not parts:
             return readings
@@ -182,20 +194,18 @@ class Policy:
         verdicts = [self._verdict(reading, n, rule, hits.get(n, [])) for n, rule in self._judging(reading.field)]
         if not self._negative(reading.field):
             verdicts += self._named(reading)
-        return sorted(verdicts, key=lambda verdict: verdict.allowed)
+        return sorted(verdicts, key=lambda verdict: (verdict.allowed, 0.0 if verdict.allowed else -verdict.score))
 
     def _verdict(self, reading: _Reading, n: int, rule: Rule, hits: list[Span]) -> Verdict:
-        score, spans = 0.0, hits
+        score, spans = 0.0, sorted(hits, key=lambda span: (span.start, span.end))
         if hits:
             score = 1.0
-        elif reading.scores is not None and len(reading.scores):
-            column = reading.scores[:, n]
-            score = round(float(column.max()), 3)
+        elif reading.scores is not None and reading.spans:
+            column = np.round(reading.scores[:, n].astype(np.float64), 3)
+            score = float(column.max())
             over = [span for span, value in zip(reading.spans, column, strict=True) if value >= rule.threshold]
             spans = sorted(over, key=lambda span: span.end - span.start)[:1]
         refuses = score >= rule.threshold
-        if refuses and not spans:
-            spans = [reading.spans[int(reading.scores[:, n].argmax())]] if reading.scores is not None else []
         words = tuple(dict.fromkeys(reading.text[span.start : span.end] for span in spans))[:_MOST_WORDS]
         return Verdict(
             allowed=not refuses,

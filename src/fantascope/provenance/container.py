@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from fantascope.errors import InvalidPicture, ProvenanceError, UnknownName
 from fantascope.provenance import infotext, png
-from fantascope.provenance.manifest import TRAINED
+from fantascope.provenance.manifest import RECEIPT_ID, TRAINED
 from fantascope.provenance.pictures import MAX_PIXELS, Probe
 from fantascope.receipt import Receipt
 
@@ -34,9 +34,26 @@ MAX_COMMENT = 65_000
 
 MAX_CREDIT = 8_000
 FANTASCOPE_NS = "urn:fantascope:1"
-_SOURCE_TYPE = re.compile(rb"DigitalSourceType\s*(?:=\s*[\"']|>\s*|[^<>]*resource\s*=\s*[\"'])([^\"'<>\s]{1,300})")
-_RECEIPT = re.compile(rb"fantascope:receipt\s*=\s*[\"']([0-9a-f]{16})[\"']")
-_MINING = re.compile(rb"plus:DataMining\s*(?:=\s*[\"']|>\s*|[^<>]*resource\s*=\s*[\"'])([^\"'<>\s]{1,300})")
+MINING = frozenset(
+    "DMI-" + term
+    for term in (
+        "UNSPECIFIED",
+        "ALLOWED",
+        "PROHIBITED",
+        "PROHIBITED-AIMLTRAINING",
+        "PROHIBITED-GENAIMLTRAINING",
+        "PROHIBITED-EXCEPTSEARCHENGINEINDEXING",
+        "PROHIBITED-SEECONSTRAINT",
+        "PROHIBITED-SEEEMBEDDEDRIGHTSEXPR",
+        "PROHIBITED-SEELINKEDRIGHTSEXPR",
+    )
+)
+"""The PLUS vocabulary of Data Mining (LDF 2.0.1)."""
+
+_VALUE = re.compile(
+    rb"\s{0,80}(?:=\s{0,80}[\"']|>\s{0,80}|[^<>]{0,400}?resource\s{0,80}=\s{0,80}[\"'])([^\"'<>\s]{1,300})"
+)
+_PLACES = 16
 
 
 def encode(pixels: Pixels, receipt: Receipt, form: str, quality: int) -> bytes:
@@ -99,20 +116,32 @@ def parameters_in(found: Probe) -> str | None:
 
 def source_type_in(found: Probe) -> str | None:
     """Return the last part of the IPTC digital source type in a probed file's XMP, or None."""
-    hit = _SOURCE_TYPE.search(found.xmp)
-    return hit[1].decode("ascii", "replace").rsplit("/", 1)[-1] if hit else None
+    return _term(found.xmp, b"DigitalSourceType")
 
 
 def receipt_id_in(found: Probe) -> str | None:
     """Return the receipt id in a probed file's XMP, or None."""
-    hit = _RECEIPT.search(found.xmp)
-    return hit[1].decode() if hit else None
+    value = _term(found.xmp, b"fantascope:receipt")
+    return value if value is not None and RECEIPT_ID.fullmatch(value) else None
 
 
 def mining_in(found: Probe) -> str | None:
-    """Return the PLUS data mining term in a probed file's XMP, last part only, or None."""
-    hit = _MINING.search(found.xmp)
-    return hit[1].decode("ascii", "replace").rsplit("/", 1)[-1] if hit else None
+    """Return the PLUS data mining term in a probed file's XMP, one of `MINING`, or None."""
+    value = _term(found.xmp, b"plus:DataMining")
+    return value if value in MINING else None
+
+
+def _term(xmp: bytes, name: bytes) -> str | None:
+    """Return the last part of the first value of a property, attribute or element, among its first `_PLACES` places."""
+    at = -1
+    for _ in range(_PLACES):
+        at = xmp.find(name, at + 1)
+        if at < 0:
+            return None
+        hit = _VALUE.match(xmp, at + len(name))
+        if hit:
+            return hit[1].decode("ascii", "replace").rsplit("/", 1)[-1]
+    return None
 
 
 def check_size(pixels: Pixels) -> None:
@@ -179,7 +208,7 @@ def _comment_text(comment: bytes) -> str | None:
     head, body = comment[:8], comment[8:]
     if head == b"UNICODE\0":
         big, little = (body.decode(f"utf-16-{order}", "replace") for order in ("be", "le"))
-        text = max(big, little, key=lambda t: sum(c < "\u0250" for c in t))
+        text = max(big, little, key=lambda t: sum(c < "\u0250" for c in t[:4096]))
     elif head in (b"ASCII\0\0\0", b"\0" * 8):
         text = body.decode("utf-8", "replace")
     else:

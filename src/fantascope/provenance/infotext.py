@@ -5,7 +5,7 @@
     Steps: 20, Sampler: Euler a, Schedule type: Karras, CFG scale: 7, Seed: 7, Size: 512x512, Model hash: …, Version: …
 
 A value with a comma, a line feed or a colon is written as a JSON string. The last line counts as settings only when
-at least three pairs are in it.
+at least three pairs are in it and it is no longer than `MAX_SETTINGS`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,13 @@ from typing import Any
 
 from fantascope.receipt import Receipt, Weight
 
-PAIR = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+PAIR = re.compile(r'(\w[\w \-/]{1,80}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+"""The key is bounded, and nothing optional stands before it: the time is linear in the text."""
+
 LEAST_PAIRS = 3
+MAX_SETTINGS = 64_000
+"""Characters of the line of settings."""
+
 NEGATIVE = "Negative prompt:"
 
 SAMPLERS = {
@@ -53,7 +58,7 @@ class Parameters:
 def parse(text: str) -> Parameters:
     """Return what a `parameters` text says; a foreign or broken one gives what can be understood."""
     lines = text.strip().split("\n")
-    pairs = PAIR.findall(lines[-1])
+    pairs = PAIR.findall(lines[-1]) if len(lines[-1]) <= MAX_SETTINGS else []
     settings: dict[str, str] = {}
     if len(pairs) >= LEAST_PAIRS:
         lines.pop()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ GENERATED = ("trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", 
 RECEIPT_LABEL, MINING_LABEL = "org.fantascope.receipt", "cawg.training-mining"
 USES = ("cawg.ai_generative_training", "cawg.ai_training", "cawg.ai_inference", "cawg.data_mining")
 UNTRUSTED = "signingCredential.untrusted"
+RECEIPT_ID = re.compile(r"[0-9a-f]{16}")
 
 _WRITE = {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_after_sign": False}}
 _READ = {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": True}

@@ -7,6 +7,8 @@ and only after the size was checked. Formats: PNG 3rd edition (W3C), JPEG (ITU-T
 from __future__ import annotations
 
 import io
+import os
+import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -58,22 +60,31 @@ class Probe:
 
 
 def load(source: Path | bytes) -> bytes:
-    """Return the bytes of a file, refusing one above `MAX_FILE`.
+    """Return the bytes of a regular file, refusing one above `MAX_FILE`; a pipe or a device is never read.
 
     Raises:
-        InvalidPicture: there is no such file, it cannot be read, or it is too large.
+        InvalidPicture: there is no such file, it is no regular file, it cannot be read, or it is too large.
     """
     if isinstance(source, bytes):
         size, data = len(source), source
     else:
         try:
-            size = source.stat().st_size
-            data = source.read_bytes() if size <= MAX_FILE else b""
+            with open(source, "rb", opener=_without_waiting) as file:
+                found = os.fstat(file.fileno())
+                if not stat.S_ISREG(found.st_mode):
+                    raise InvalidPicture(f"{source} cannot be read: it is no regular file.", param="file")
+                size = found.st_size
+                data = file.read(size + 1) if size <= MAX_FILE else b""
         except OSError as error:
             raise InvalidPicture(f"{source} cannot be read: {error.strerror or error}.", param="file") from error
     if size > MAX_FILE:
         raise InvalidPicture(f"The file has {size >> 20} MB; at most {MAX_FILE >> 20} MB are read.", param="file")
     return data
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe that nobody writes into does not block."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def probe(data: bytes) -> Probe:

@@ -1,7 +1,11 @@
-"""`verify`: what a picture says about itself, and what of it holds; for our files and for anybody's."""
+"""`verify`: what a picture says about itself, and what of it holds; for our files and for anybody's.
+
+Every string that comes from a file passes `shown` before it stands in a report: nobody's file writes lines of ours.
+"""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +25,24 @@ from fantascope.settings import Settings
 Verdict = Literal["holds", "absent", "fails", "unknown"]
 
 UNSTATED = ("", "NOASSERTION", "NONE", "unknown")
+MOST_WEIGHTS = 64
+"""Lines on weights at most."""
+
+
+def shown(value: object, most: int = 80) -> str:
+    """Return a string from a file fit for a line of a terminal: at most `most` characters, all of them printable.
+
+    Control and format characters (escape sequences, line feeds, bidi overrides), lone surrogates, characters that
+    nobody assigned and separators other than the space become U+FFFD.
+    """
+    text = str(value)
+    clean = "".join("\ufffd" if _hidden(char) else char for char in text[:most])
+    return clean if len(text) <= most else f"{clean[:-1]}…"
+
+
+def _hidden(char: str) -> bool:
+    kind = unicodedata.category(char)
+    return kind[0] == "C" or (kind[0] == "Z" and char != " ")
 
 
 @dataclass(frozen=True)
@@ -67,8 +89,12 @@ class _File:
 
     @property
     def signed_id(self) -> str | None:
-        value = self.record.get("id")
-        return value if isinstance(value, str) else None
+        return _id(self.manifest)
+
+    @property
+    def vouched(self) -> bool:
+        """A valid signature covers the whole file."""
+        return self.manifest is not None and self.manifest.valid
 
 
 def verify(
@@ -82,7 +108,8 @@ def verify(
     Args:
         source: The file or its bytes.
         trust: Folder of keys whose roots are recognised; None is this studio's own, `Settings.keys`.
-        known: Says whether a receipt id is in the gallery.
+        known: Says whether a receipt id is in the gallery; None where no gallery can be read: then nothing is said
+            of it.
 
     Returns:
         Report: lines for signature, mark, record, AI disclosure, training, and one for every weight used.
@@ -119,6 +146,46 @@ def verify(
     return Report(checks, file.signed_id or file.mark.payload or container.receipt_id_in(probe))
 
 
+@dataclass(frozen=True)
+class SignedRecord:
+    """What a file holds to run it again.
+
+    Attributes:
+        receipt: Of its manifest; None when there is none, or it is private or unreadable.
+        private: The manifest's record holds no prompt and no settings, on purpose.
+        id: Receipt id: of the manifest's record, else of the mark in the pixels, else of the XMP packet.
+        valid: The signature and every hash hold.
+        trusted: The signer's root is one that this studio recognises.
+    """
+
+    receipt: Receipt | None
+    private: bool
+    id: str | None
+    valid: bool
+    trusted: bool
+
+
+def signed_record(source: Path | bytes, trust: Path) -> SignedRecord:
+    """Return what a file holds to run it again, reading it once; `verify` says more, `trust` is as there.
+
+    Raises:
+        InvalidPicture: the file is not a picture that can be read safely.
+    """
+    data = pictures.load(source)
+    signed = manifest.read_manifest(data, keys.anchors(trust))
+    name = _id(signed)
+    if name is None:
+        probe = pictures.probe(data)
+        name = mark.read(pictures.decode(probe)).payload or container.receipt_id_in(probe)
+    return SignedRecord(
+        receipt=_receipt(signed),
+        private=signed is not None and signed.record is not None and bool(signed.record.get("private")),
+        id=name,
+        valid=signed is not None and signed.valid,
+        trusted=signed is not None and signed.trusted,
+    )
+
+
 def receipt_of(source: Path | bytes) -> Receipt | None:
     """Return the receipt in a file's manifest, or None when there is none or it is private.
 
@@ -137,11 +204,17 @@ def receipt_id_of(source: Path | bytes) -> str | None:
         InvalidPicture: the file is not a picture that can be read safely.
     """
     data = pictures.load(source)
-    signed = manifest.read_manifest(data)
-    if signed is not None and signed.record is not None and isinstance(signed.record.get("id"), str):
-        return str(signed.record["id"])
+    name = _id(manifest.read_manifest(data))
+    if name is not None:
+        return name
     probe = pictures.probe(data)
     return mark.read(pictures.decode(probe)).payload or container.receipt_id_in(probe)
+
+
+def _id(signed: Manifest | None) -> str | None:
+    """Return the receipt id in a manifest's record; what has not its form is none."""
+    value = signed.record.get("id") if signed is not None and signed.record is not None else None
+    return value if isinstance(value, str) and manifest.RECEIPT_ID.fullmatch(value) else None
 
 
 def _receipt(signed: Manifest | None) -> Receipt | None:
@@ -157,9 +230,9 @@ def _signature(file: _File) -> Check:
     found, name = file.manifest, "signature"
     if found is None:
         return Check(name, "absent", "The file carries no signed manifest.")
-    who = found.issuer or "an unnamed signer"
+    who = shown(found.issuer) or "an unnamed signer"
     if not found.valid:
-        codes = ", ".join(found.failures) or "no reason given"
+        codes = ", ".join(map(shown, found.failures[:8])) or "no reason given"
         return Check(
             name, "fails", f"The file was changed after {who} signed it, or the signature is broken ({codes})."
         )
@@ -205,6 +278,8 @@ def _record(file: _File) -> Check:
         right.append("the pixels have the recorded hash")
     else:
         wrong.append("the pixels do not have the recorded hash")
+    if file.signed_id is None:
+        wrong.append("it names no receipt id")
     if record.get("private"):
         if file.parameters is not None:
             wrong.append("the record is private, yet settings stand in the file")
@@ -240,7 +315,7 @@ def _disclosure(file: _File) -> Check:
     if plain in manifest.GENERATED:
         said.append(f"IPTC metadata says {plain}")
     if signed and plain is not None and plain not in manifest.GENERATED:
-        return Check(name, "fails", f"The manifest says {signed[0]}, but IPTC metadata says {plain}.")
+        return Check(name, "fails", f"The manifest says {signed[0]}, but IPTC metadata says {shown(plain)}.")
     if file.parameters is not None and infotext.parse(file.parameters).settings:
         said.append("A1111 settings are in the file")
     if _comfy(file.probe):
@@ -251,7 +326,8 @@ def _disclosure(file: _File) -> Check:
         return Check(name, "unknown", f"Made by an AI model, it says, but the signature fails: {'; '.join(said)}.")
     if not said:
         return Check(name, "absent", "Nothing in the file says whether an AI model made it.")
-    return Check(name, "holds", f"Made by an AI model: {'; '.join(said)}.")
+    word = "" if file.vouched else " (unsigned)"
+    return Check(name, "holds", f"Made by an AI model{word}: {'; '.join(said)}.")
 
 
 def _training(file: _File) -> Check:
@@ -264,10 +340,13 @@ def _training(file: _File) -> Check:
     if file.manifest is not None and rules and not file.manifest.valid:
         return Check(name, "unknown", "The signature fails, so its word on training cannot be relied on.")
     if denied:
-        return Check(name, "holds", f"Signed: not allowed for {', '.join(use.rsplit('.', 1)[-1] for use in denied)}.")
+        uses = ", ".join(shown(use.rsplit(".", 1)[-1], 40) for use in denied[:8])
+        return Check(name, "holds", f"Signed: not allowed for {uses}.")
     if rules:
         return Check(name, "holds", "Signed: use for training is allowed.")
-    return Check(name, "holds", f"IPTC metadata says {plain} (unsigned).")
+    if file.vouched:
+        return Check(name, "holds", f"IPTC metadata says {plain}; the signature covers it.")
+    return Check(name, "unknown", f"IPTC metadata says {plain} (unsigned: anybody can write it).")
 
 
 def _licences(file: _File) -> list[Check]:
@@ -276,20 +355,21 @@ def _licences(file: _File) -> list[Check]:
     weights = ran.get("weights") if isinstance(ran, dict) else None
     if not isinstance(weights, list) or not weights:
         return [Check("licence", "absent", "The file names no model weights.")]
-    valid = file.manifest is not None and file.manifest.valid
     checks: list[Check] = []
-    for weight in weights:
+    for weight in weights[:MOST_WEIGHTS]:
         row = weight if isinstance(weight, dict) else {}
-        part, licence = str(row.get("part", "?")), str(row.get("licence", ""))
-        digest = str(row.get("sha256", ""))[:16] or "no hash"
+        part, licence = shown(row.get("part", "?")), shown(row.get("licence", ""))
+        digest = shown(str(row.get("sha256", ""))[:16]) or "no hash"
         if licence in UNSTATED:
             checks.append(Check(f"licence {part}", "unknown", f"No licence is recorded for these weights ({digest})."))
-        elif not valid:
+        elif not file.vouched:
             checks.append(
                 Check(f"licence {part}", "unknown", f"{licence}, it says ({digest}), but the signature fails.")
             )
         else:
             checks.append(Check(f"licence {part}", "holds", f"{licence}, weights sha256 {digest}…"))
+    if len(weights) > MOST_WEIGHTS:
+        checks.append(Check("licence", "unknown", f"{len(weights) - MOST_WEIGHTS} more weights are named, unread."))
     return checks
 
 

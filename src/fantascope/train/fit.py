@@ -12,7 +12,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from fantascope.errors import BrokenModelFile
+from fantascope.errors import BrokenModelFile, InvalidValue
 from fantascope.train.optim import Muon
 
 Batch = dict[str, Tensor]
@@ -49,6 +49,7 @@ class FitConfig:
         ema: Decay of the running mean of the weights; 0 keeps none.
         seed: Seeds the noise.
         report_every, save_every: Steps between two events and between two saves.
+        data: Names what the batches are made of, such as a hash of it; empty where nobody can say.
     """
 
     steps: int
@@ -63,6 +64,14 @@ class FitConfig:
     seed: int = 0
     report_every: int = 20
     save_every: int = 500
+    data: str = ""
+
+
+_FREE = ("report_every", "save_every")
+"""What may change between two starts of a run: it does not touch the weights."""
+
+_CURVE = ("steps", "warmup", "cooldown")
+"""What may change as long as every step done had the rate that it would have now."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,14 @@ def learning_rate(step: int, config: FitConfig) -> float:
     return config.rate * min(up, down)
 
 
-def fit(model: nn.Module, loss: Loss, batches: Batches, config: FitConfig, run: Path) -> Iterator[FitEvent]:
+def fit(
+    model: nn.Module,
+    loss: Loss,
+    batches: Batches,
+    config: FitConfig,
+    run: Path,
+    also: Mapping[str, str | float] | None = None,
+) -> Iterator[FitEvent]:
     """Train a model, resuming from `run/state.safetensors` where there is one.
 
     Args:
@@ -93,15 +109,21 @@ def fit(model: nn.Module, loss: Loss, batches: Batches, config: FitConfig, run: 
         batches: See `Batches`.
         config: See `FitConfig`.
         run: Folder for the state and `log.jsonl`; made if missing.
+        also: What else decides what is learned, by name: the loss' own settings, the networks it looks through.
 
     Yields:
         An event every `report_every` steps and after each save. To stop is to close the generator.
+
+    Raises:
+        InvalidValue: The state there was trained with other settings; the message names them.
+        BrokenModelFile: The state there is of another model, or broken.
     """
     run.mkdir(parents=True, exist_ok=True)
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     optimiser = _optimiser(named, config)
     mean = {name: p.detach().clone() for name, p in named.items()} if config.ema > 0 else {}
-    done = _restore(run / "state.safetensors", named, mean, optimiser)
+    done = _restore(run / "state.safetensors", named, mean, optimiser, config, also or {})
+    _forget(run / "log.jsonl", done)
     total, count, since, figures = 0.0, 0, time.perf_counter(), dict[str, float]()
     source = batches(done)
     for step in range(done, config.steps):
@@ -119,13 +141,14 @@ def fit(model: nn.Module, loss: Loss, batches: Batches, config: FitConfig, run: 
         figures = {key: figures.get(key, 0.0) + number for key, number in said.items()}
         last = step + 1 == config.steps
         save = last or (step + 1) % config.save_every == 0
-        if save:
-            _save(run / "state.safetensors", step + 1, named, mean, optimiser)
         if save or (step + 1) % config.report_every == 0:
             now = time.perf_counter()
             means = {key: number / count for key, number in figures.items()}
             event = FitEvent(step + 1, total / count, count * config.batch / (now - since), save, means)
             _log(run / "log.jsonl", event)
+            if save:
+                told = {"step": str(step + 1), "config": _told(config, also or {})}
+                _save(run / "state.safetensors", told, named, mean, optimiser)
             total, count, since, figures = 0.0, 0, now, {}
             yield event
 
@@ -163,7 +186,11 @@ def _average(mean: dict[str, Tensor], named: dict[str, nn.Parameter], decay: flo
 
 
 def _save(
-    path: Path, step: int, named: dict[str, nn.Parameter], mean: dict[str, Tensor], optimiser: torch.optim.Optimizer
+    path: Path,
+    told: dict[str, str],
+    named: dict[str, nn.Parameter],
+    mean: dict[str, Tensor],
+    optimiser: torch.optim.Optimizer,
 ) -> None:
     """Write weights, running mean and optimiser state beside the old file, then put it in its place in one move."""
     tensors = {f"model.{name}": p.detach().contiguous() for name, p in named.items()}
@@ -171,21 +198,27 @@ def _save(
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{key}": value.contiguous() for key, value in state.items()}
     new = path.with_suffix(".new")
-    save_file(tensors, new, metadata={"step": str(step)})
+    save_file(tensors, new, metadata=told)
     with new.open("rb") as file:
         os.fsync(file.fileno())
     new.replace(path)
 
 
 def _restore(
-    path: Path, named: dict[str, nn.Parameter], mean: dict[str, Tensor], optimiser: torch.optim.Optimizer
+    path: Path,
+    named: dict[str, nn.Parameter],
+    mean: dict[str, Tensor],
+    optimiser: torch.optim.Optimizer,
+    config: FitConfig,
+    also: Mapping[str, str | float],
 ) -> int:
     """Read a saved state into the tensors given; return the steps done, 0 where nothing was saved."""
     if not path.is_file():
         return 0
     with _open(path) as state, torch.no_grad():
-        tensors = {key: state.get_tensor(key) for key in state.keys()}  # noqa: SIM118
         step = int(state.metadata()["step"])
+        _check(path, step, state.metadata().get("config"), config, also)
+        tensors = {key: state.get_tensor(key) for key in state.keys()}  # noqa: SIM118
         try:
             for name, parameter in named.items():
                 parameter.copy_(tensors[f"model.{name}"])
@@ -200,6 +233,41 @@ def _restore(
             moments.setdefault(int(index), {})[part] = value
     optimiser.load_state_dict(optimiser.state_dict() | {"state": moments})
     return step
+
+
+def _told(config: FitConfig, also: Mapping[str, str | float]) -> str:
+    """The settings as they stand in a state's metadata."""
+    return json.dumps(dict(also) | asdict(config), sort_keys=True)
+
+
+def _check(path: Path, done: int, told: str | None, config: FitConfig, also: Mapping[str, str | float]) -> None:
+    """Raise `InvalidValue` if a state was trained with other settings; one that tells none is taken as it is."""
+    if told is None:
+        return
+    old, new = json.loads(told), json.loads(_told(config, also))
+    differ = [name for name in sorted(old | new) if old.get(name) != new.get(name) and name not in _FREE + _CURVE]
+    then = FitConfig(**{part.name: old[part.name] for part in fields(FitConfig) if part.name in old})
+    if not differ and any(learning_rate(step, then) != learning_rate(step, config) for step in range(done)):
+        differ = [name for name in _CURVE if old[name] != new[name]]
+    if differ:
+        said = ", ".join(f"{name} {old.get(name)!r} and not {new.get(name)!r}" for name in differ)
+        raise InvalidValue(
+            f"{path} was trained for {done} steps with {said}.",
+            param=differ[0],
+            hint="Give the same values, or another run folder.",
+        )
+
+
+def _forget(path: Path, done: int) -> None:
+    """Take the rows of steps that are to be done again out of a log, and a row that a kill cut short."""
+    if not path.is_file():
+        return
+    rows = path.read_text("utf-8").splitlines(keepends=True)
+    kept = [row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= done]
+    if kept != rows:
+        new = path.with_suffix(".new")
+        new.write_text("".join(kept), "utf-8")
+        new.replace(path)
 
 
 def _open(path: Path) -> safe_open:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -207,6 +208,16 @@ class Graph:
             initializer=[*self.weights.values(), *self.initialisers],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
+        model.metadata_props.add(key="weights_header", value=self._header())
         path.write_bytes(model.SerializeToString())
         onnx.checker.check_model(str(path))
         return path
+
+    def _header(self) -> str:
+        """Return the sha256 of the weights file up to its first tensor: what all offsets of the graph depend on.
+
+        An engine that finds another header beside a graph knows that the graph would read garbage.
+        """
+        first = min(entry.start for entry in self.file.tensors.values())
+        with self.file.path.open("rb") as file:
+            return hashlib.sha256(file.read(first)).hexdigest()

@@ -1,0 +1,54 @@
+"""The folder that ships: plain diffusers loads it, its hashes are right, its ledger covers every drawing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+torch = pytest.importorskip("torch")
+diffusers = pytest.importorskip("diffusers")
+transformers = pytest.importorskip("transformers")
+
+from fantascope.data.compose import read_vocabulary  # noqa: E402
+from fantascope.data.ledger import read_ledger  # noqa: E402
+from fantascope.spec import EMBEDDED  # noqa: E402
+from fantascope.train.checkpoint import hash_weights  # noqa: E402
+from fantascope.train.text import load_text_encoder  # noqa: E402
+from fantascope.train.upscale import load_upscaler  # noqa: E402
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_plain_diffusers_draws_with_it() -> None:
+    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(
+        EMBEDDED, text_encoder=load_text_encoder(EMBEDDED), torch_dtype=torch.float32
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    picture = pipeline(
+        "a red balloon on a blue background",
+        num_inference_steps=6,
+        guidance_scale=4.0,
+        guidance_rescale=0.7,
+        generator=torch.Generator().manual_seed(0),
+        output_type="pt",
+    ).images
+    assert picture.shape == (1, 3, 128, 128)
+    corners = torch.stack([picture[0, :, y, x] for y in (4, 123) for x in (4, 123)]).mean(0)
+    assert corners[2] > corners[0] + 0.2, "the background is not blue"
+    large = load_upscaler(EMBEDDED / "upscaler")(picture * 2 - 1)
+    assert large.shape == (1, 3, 512, 512)
+
+
+def test_hashes_and_size() -> None:
+    spec = json.loads((EMBEDDED / "spec.json").read_text("utf-8"))
+    assert spec["sha256"] == hash_weights(EMBEDDED)
+    weights = sum(path.stat().st_size for path in EMBEDDED.rglob("*.safetensors"))
+    assert weights < 60e6
+
+
+def test_the_ledger_covers_every_drawing() -> None:
+    rows = read_ledger(EMBEDDED / "ledger.jsonl")
+    assert {row["name"] for row in rows} == set(read_vocabulary())
+    assert {row["licence"] for row in rows} == {"MIT"}
+    spec = json.loads((EMBEDDED / "spec.json").read_text("utf-8"))
+    assert spec["ledger_root"] == (EMBEDDED / "ledger.jsonl.root").read_text("utf-8").strip()

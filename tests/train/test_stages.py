@@ -1,0 +1,108 @@
+"""Every stage of the recipe, two steps each, on made-up pictures: they fit together and the result is a checkpoint."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from fantascope.spec import EMBEDDED  # noqa: E402
+from fantascope.train.assemble import assemble  # noqa: E402
+from fantascope.train.autoencode import (  # noqa: E402
+    AutoencoderConfig,
+    freeze_autoencoder,
+    train_autoencoder,
+    train_decoder,
+)
+from fantascope.train.base import BaseConfig, sample, train_base  # noqa: E402
+from fantascope.train.checkpoint import read_module  # noqa: E402
+from fantascope.train.fit import FitConfig  # noqa: E402
+from fantascope.train.latents import Pool, write_pool  # noqa: E402
+from fantascope.train.optim import orthogonal  # noqa: E402
+from fantascope.train.parts import autoencoder, denoiser, quicken  # noqa: E402
+from fantascope.train.upscale import Upscaler, UpscalerConfig, load_upscaler, save_upscaler, train_upscaler  # noqa: E402
+
+FIT = FitConfig(steps=2, batch=2, warmup=1, report_every=1, save_every=1)
+
+
+def _pictures(step: int) -> Iterator[dict[str, Any]]:
+    while True:
+        rng = np.random.default_rng(step)
+        small = np.repeat(np.repeat(rng.uniform(-1, 1, (2, 3, 8, 8)), 16, 2), 16, 3).astype(np.float32)
+        yield {"picture": small, "small": small, "large": np.repeat(np.repeat(small, 4, 2), 4, 3)}
+        step += 1
+
+
+def _steps(events: Iterator[Any]) -> list[int]:
+    return [event.step for event in events if np.isfinite(event.loss)]
+
+
+def test_from_pictures_to_a_checkpoint(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    for part in ("text_encoder", "tokenizer"):
+        shutil.copytree(EMBEDDED / part, folder / part)
+    assert _steps(train_autoencoder(AutoencoderConfig(FIT, halved=1.0), tmp_path / "ae", _pictures)) == [1, 2]
+    before = freeze_autoencoder(tmp_path / "ae", _pictures, folder)
+    assert np.isfinite(before)
+    scenes = [(next(_pictures(k))["picture"][0], f"a box {k % 3}") for k in range(5)]
+    assert list(write_pool(scenes, folder, tmp_path / "pool", shard=3)) == [3, 5]
+    pool = Pool(tmp_path / "pool")
+    assert len(pool) == 5 and pool.text.shape == (5, 32, 384)
+    assert _steps(train_base(BaseConfig(FIT), tmp_path / "base", pool)) == [1, 2]
+    assert _steps(train_decoder(AutoencoderConfig(FIT), tmp_path / "decoder", _pictures, folder)) == [1, 2]
+    config = UpscalerConfig(FIT, crop=16, pieces=1)
+    assert _steps(train_upscaler(config, tmp_path / "up", _pictures, folder)) == [1, 2]
+    encoder = autoencoder()
+    read_module(encoder, folder / "vae")
+    said = assemble(folder, tmp_path / "base", tmp_path / "decoder", tmp_path / "up", "0" * 64)
+    assert said["trained_steps"] == {"unet": 2, "decoder": 2, "upscaler": 2} and len(said["sha256"]) == 4
+    after = autoencoder()
+    read_module(after, folder / "vae")
+    assert torch.equal(after.encoder.conv_in.weight, encoder.encoder.conv_in.weight)
+    assert not torch.equal(after.decoder.conv_in.weight, encoder.decoder.conv_in.weight)
+
+
+def test_the_pool_gives_the_same_batches_from_any_step() -> None:
+    pool = Pool.__new__(Pool)
+    pool.latent, pool.seed = torch.arange(10.0), 3
+    pool.text, pool.row = torch.arange(10.0), torch.arange(10)
+    first = pool.batches(3, 0)
+    whole = [next(first)["latent"].tolist() for _ in range(8)]
+    for start in range(5):
+        again = pool.batches(3, start)
+        assert [next(again)["latent"].tolist() for _ in range(3)] == whole[start : start + 3]
+
+
+def test_quickening_changes_no_result() -> None:
+    torch.manual_seed(0)
+    model = denoiser().eval()
+    given = torch.randn(2, 4, 16, 16), torch.tensor([3, 900]), torch.randn(2, 32, 384)
+    with torch.no_grad():
+        before = model(*given).sample
+        quicken(model)
+        assert torch.allclose(model(*given).sample, before, atol=1e-5)
+    drawn = sample(model, given[2], given[2][0], [0, 1], steps=2)
+    assert drawn.shape == (2, 4, 16, 16) and torch.isfinite(drawn).all()
+
+
+def test_orthogonal_brings_singular_values_near_one() -> None:
+    torch.manual_seed(0)
+    for shape in ((3, 8, 24), (2, 24, 8)):
+        values = torch.linalg.svdvals(orthogonal(torch.randn(shape)).float())
+        assert values.min() > 0.5 and values.max() < 1.4
+
+
+def test_an_untrained_upscaler_repeats_pixels_and_survives_saving(tmp_path: Path) -> None:
+    model = Upscaler(features=8, layers=1)
+    torch.nn.init.zeros_(model.body[-1].bias)
+    picture = torch.rand(1, 3, 4, 4)
+    assert torch.equal(model(picture), picture.repeat_interleave(4, 2).repeat_interleave(4, 3))
+    save_upscaler(model, tmp_path)
+    assert torch.equal(load_upscaler(tmp_path)(picture), model(picture))
