@@ -138,6 +138,8 @@ class Studio:
                         kept += 1
                         yield artifact
                         started = time.perf_counter()
+                        if recorded is not None:
+                            return
         finally:
             self.gallery.release(hold)
 

@@ -58,7 +58,7 @@ def export_folder(spec: Spec, folder: Path, settings: Settings) -> Path:
 
 
 def write_safetensors(path: Path, tensors: dict[str, Any], metadata: dict[str, str] | None = None) -> None:
-    """Write NumPy arrays as a safetensors file (format: 8 bytes of header length, JSON header, raw little-endian data)."""
+    """Write NumPy arrays as a safetensors file: 8 bytes of header length, JSON header, raw little-endian data."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"} | (metadata or {})}
     offset = 0
     arrays = {name: np.ascontiguousarray(array) for name, array in sorted(tensors.items())}

@@ -59,7 +59,7 @@ KEPT = 8
 
 
 class GraphEngine:
-    """A `LatentEngine` over NumPy arrays. `load` reads configurations only; what a request needs is compiled when met."""
+    """A `LatentEngine` over NumPy arrays. `load` reads configurations only; what a request needs is compiled then."""
 
     supports = frozenset({"imagine"})
 

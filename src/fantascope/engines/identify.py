@@ -84,7 +84,7 @@ def inspect(source: str, settings: Settings, licence: str | None = None, name: s
 
 
 def _files(place: Place) -> list[str]:
-    """Return the weight files of a place: the file itself, or those of `model_index.json`'s components and the graphs."""
+    """Return the weight files of a place: the file itself, or those of `model_index.json`'s components, and graphs."""
     if place.single:
         return [place.root.name]
     named = [part for part, entry in place.config("model_index.json").items() if isinstance(entry, list) and entry[0]]

@@ -19,8 +19,8 @@ from torch import Tensor
 from fantascope.artifact import Output, Step
 from fantascope.core.schedules import Training, training_from_config
 from fantascope.engines.base import Choice, Conditions
-from fantascope.engines.latent_encode import encode
 from fantascope.engines.identify import find_licence
+from fantascope.engines.latent_encode import encode
 from fantascope.engines.latent_offload import place_modules, within_memory
 from fantascope.engines.latent_parts import DTYPES, Parts, files_of, load_parts
 from fantascope.engines.latent_upscaler import load_upscaler

@@ -67,9 +67,14 @@ def choose(spec: Spec, fields: Mapping[str, Any], settings: Settings) -> Choice:
         MissingExtra: the engine that is left needs an extra.
         UnknownName: no such engine.
     """
-    asked = (fields.get(name) for name in ("engine", "device", "precision"))
     skip = fields.get("clip_skip")
-    wish = _Wish(*asked, bool(fields.get("adapters")), skip if skip is not None else 0)
+    wish = _Wish(
+        fields.get("engine"),
+        fields.get("device"),
+        fields.get("precision"),
+        bool(fields.get("adapters")),
+        skip if skip is not None else 0,
+    )
     if wish.engine is not None and wish.engine not in ENGINES:
         raise UnknownName("engine", wish.engine, ENGINES)
     able = ENGINES_OF[spec.family]

@@ -2,7 +2,7 @@
 
 from fantascope.policy.cost import quote
 from fantascope.policy.licence import check_licence
-from fantascope.policy.picture import check_pictures
+from fantascope.policy.picture import Judge, check_pictures
 from fantascope.policy.text import Explanation, Policy
 
-__all__ = ["Explanation", "Policy", "check_licence", "check_pictures", "quote"]
+__all__ = ["Explanation", "Judge", "Policy", "check_licence", "check_pictures", "quote"]

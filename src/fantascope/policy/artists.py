@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fantascope.policy.phrases import Index, Span, Token, compile_name
+from fantascope.policy.phrases import Cover, Index, Span, Token, compile_name
 from fantascope.policy.rules import TERM, Artist
 
 THRESHOLD = 0.5
@@ -70,12 +70,12 @@ class Artists:
     def find(self, tokens: Sequence[Token]) -> Iterator[Named]:
         """Yield every artist a text names, the longest name at a place only, in the order of the text."""
         hits = sorted(self._index.find(tokens), key=lambda hit: (hit[2] - hit[3], hit[2]))
-        taken: list[Span] = []
+        taken = Cover()
         found: list[Named] = []
         for (artist, full), span, first, end in hits:
-            if any(span.overlaps(other) for other in taken):
+            if taken.touches(span):
                 continue
-            taken.append(span)
+            taken.add(span)
             score = _use(tokens, first, end, full)
             if score > 0:
                 found.append(Named(artist, span, score, artist.free(self.year)))

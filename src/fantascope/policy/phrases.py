@@ -27,7 +27,6 @@ _LEET = str.maketrans("0134578@$!|", "oleasbbasii")
 _LEET_I = str.maketrans("0134578@$!|", "oieastbasil")
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _CHUNK = re.compile(r"[^\s,;:()\[\]{}\"<>/\\]+")
-_EDGE = re.compile(r"^[^\w@$]+|[^\w]+$")
 _STOP = re.compile(r"[.;!?\n]")
 _PATTERN = re.compile(r"\{[^{}]*\}|<\w+>|\.{6}|\.{3}|=?[^\s{}<>=]+")
 _RUN = re.compile(r"(.)\1{2,}")
@@ -54,9 +53,23 @@ class Span:
     start: int
     end: int
 
-    def overlaps(self, other: Span) -> bool:
-        """Tell whether the two share a character."""
-        return self.start < other.end and other.start < self.end
+
+class Cover:
+    """The characters of a text that some spans lie on: asking costs the span's length, however many there are."""
+
+    def __init__(self, spans: Iterable[Span] = ()) -> None:
+        self._marks = bytearray()
+        for span in spans:
+            self.add(span)
+
+    def add(self, span: Span) -> None:
+        """Lay a span on the text."""
+        self._marks.extend(bytes(max(0, span.end - len(self._marks))))
+        self._marks[span.start : span.end] = b"\1" * (span.end - span.start)
+
+    def touches(self, span: Span) -> bool:
+        """Tell whether a span shares a character with one that was added."""
+        return self._marks.find(1, span.start, span.end) >= 0
 
 
 T = TypeVar("T")
@@ -110,13 +123,8 @@ def _joined(folded: str, places: Sequence[int]) -> Iterator[Token]:
     """Chunks without the marks inside; three or more single letters in a row become one word."""
     run: list[tuple[int, int]] = []
     for match in _CHUNK.finditer(folded):
-        start, end = match.span()
-        lead, trail = _EDGE.match(folded[start:end]), _EDGE.search(folded[start:end])
-        if lead:
-            start += lead.end()
-        if trail and trail.end() == match.end() - match.start() and trail.start() > 0:
-            end = match.start() + trail.start()
-        if start >= end:
+        start, end = _trimmed(folded, *match.span())
+        if start == end:
             continue
         if end - start == 1:
             if run and folded[run[-1][1] : start].isspace() and start - run[-1][1] > 1:
@@ -128,6 +136,16 @@ def _joined(folded: str, places: Sequence[int]) -> Iterator[Token]:
         run = []
         yield _token(folded, places, start, end, _read(folded[start:end]))
     yield from _merge(folded, places, run)
+
+
+def _trimmed(folded: str, start: int, end: int) -> tuple[int, int]:
+    """Leave out marks at both ends; `@` and `$` may be a first letter, and a chunk without a letter keeps its end."""
+    while start < end and not (folded[start].isalnum() or folded[start] in "_@$"):
+        start += 1
+    last = end
+    while last > start and not (folded[last - 1].isalnum() or folded[last - 1] == "_"):
+        last -= 1
+    return start, last if last > start else end
 
 
 def _merge(folded: str, places: Sequence[int], run: list[tuple[int, int]]) -> Iterator[Token]:

@@ -44,6 +44,12 @@ def pieces(text: str) -> list[Span]:
     return list(found)
 
 
+def grouped(items: list[Span]) -> list[Span]:
+    """Return the items of a list; of more than `MOST`, neighbours together, so the cost of judging is bounded."""
+    size = -(-len(items) // MOST)
+    return [Span(items[at].start, items[min(at + size, len(items)) - 1].end) for at in range(0, len(items), size or 1)]
+
+
 def _clauses(text: str, words: list[Span]) -> list[Span]:
     out: list[Span] = []
     first = 0

@@ -81,6 +81,7 @@ class Rules:
     lists: Mapping[str, tuple[str, ...]]
     negative_fields: frozenset[str]
     negative_rules: frozenset[str]
+    subtraction: Rule
     rules: tuple[Rule, ...]
     artists: tuple[Artist, ...]
 
@@ -99,14 +100,16 @@ def read_rules(path: Path, artists: Path) -> Rules:
         name: data.texts(top.get("lists", {}), name, "[lists]") for name in data.get(top, "lists", dict, "the file")
     }
     rules = tuple(_rule(data, entry, n, lists) for n, entry in enumerate(data.get(top, "rule", list, "the file")))
-    ids = [rule.id for rule in rules]
-    for rule in rules:
+    negatives = data.get(top, "negatives", dict, "the file")
+    data.known(negatives, {"fields", "rules", "subtraction"}, "[negatives]")
+    subtraction = _rule(data, data.get(negatives, "subtraction", dict, "[negatives]"), len(rules), lists)
+    ids = [rule.id for rule in (*rules, subtraction)]
+    for rule in (*rules, subtraction):
         if ids.count(rule.id) > 1:
             data.fail("is there twice", f"rule {rule.id!r}")
     missing = sorted(set(CATEGORIES) - {rule.category for rule in rules})
     if missing:
         data.fail(f"has no rule of the category {', '.join(missing)}", "the file")
-    negatives = data.get(top, "negatives", dict, "the file")
     strict = data.texts(negatives, "rules", "[negatives]")
     for name in strict:
         if name not in ids:
@@ -120,6 +123,7 @@ def read_rules(path: Path, artists: Path) -> Rules:
         lists=lists,
         negative_fields=frozenset(data.texts(negatives, "fields", "[negatives]")),
         negative_rules=frozenset(strict),
+        subtraction=subtraction,
         rules=rules,
         artists=_artists(_Reader(artists, more)),
     )

@@ -14,17 +14,20 @@ import numpy as np
 from fantascope.policy.artists import THRESHOLD, Artists, Named
 from fantascope.policy.licence import check_licence
 from fantascope.policy.meaning import Embed, Floats, Meaning
-from fantascope.policy.phrases import Index, Span, tokenise
+from fantascope.policy.phrases import Cover, Index, Span, Token, tokenise
 from fantascope.policy.picture import Judge, check_pictures
-from fantascope.policy.pieces import pieces
+from fantascope.policy.pieces import grouped, pieces
 from fantascope.policy.rules import ARTISTS, RULES, Rule, Rules, read_rules
 from fantascope.receipt import Verdict
 from fantascope.request import TEXT, Request
 from fantascope.spec import Spec
 
+RECORDED = 0.05
+"""Score from which a rule that allows is written into a request's record."""
+
 LIVING, PROTECTED, FREE = "artist/living", "artist/protected", "artist/public-domain"
 
-_ITEM = re.compile(r"[^,;.|\n]*[^,;.|\s][^,;.|\n]*")
+_ITEM = re.compile(r"[^,;.|\n]+")
 _MOST_WORDS = 5
 
 
@@ -44,6 +47,9 @@ class Explanation:
     def allowed(self) -> bool:
         """Whether no rule refuses."""
         return all(verdict.allowed for verdict in self.verdicts)
+
+
+_Words = list[tuple[int, list[Token]]]
 
 
 @dataclass(frozen=True)
@@ -98,18 +104,23 @@ class Policy:
         """Judge every text of a request, with one call of `embed`.
 
         Returns:
-            Every refusal; behind them, for the record, each other rule's verdict of the highest score.
+            Every refusal; behind them, for the record, every artist that is named, and each other rule's verdict of the
+            highest score where that is at least `RECORDED`: a rule that is not there saw nothing.
         """
         refused: list[Verdict] = []
+        artists: list[Verdict] = []
         record: dict[str, Verdict] = {}
         for reading in self._read(list(request.walk(TEXT)), embed):
             for verdict in self._verdicts(reading):
                 if not verdict.allowed:
                     refused.append(verdict)
-                elif verdict.rule not in record or verdict.score > record[verdict.rule].score:
-                    record[verdict.rule] = verdict
+                elif verdict.rule in (LIVING, PROTECTED, FREE):
+                    artists.append(verdict)
+                elif verdict.score >= RECORDED:
+                    best = record.setdefault(verdict.rule, verdict)
+                    record[verdict.rule] = verdict if verdict.score > best.score else best
         named = {verdict.rule for verdict in refused}
-        return refused + [verdict for rule, verdict in record.items() if rule not in named]
+        return refused + artists + [verdict for rule, verdict in record.items() if rule not in named]
 
     def explain(self, text: str, embed: Embed | None = None, *, field: str = "prompt") -> Explanation:
         """Judge one text and say everything: what `fantascope policy test` prints."""
@@ -142,6 +153,15 @@ class Policy:
                     index.add((n, refuses), phrase)
         return index
 
+    @cached_property
+    def _subtraction(self) -> Index[bool]:
+        """Phrases (True) and exceptions (False) of the rule against nudity by subtraction."""
+        index: Index[bool] = Index()
+        for refuses, phrases in ((True, self.data.subtraction.finds), (False, self.data.subtraction.excuses)):
+            for phrase in phrases:
+                index.add(refuses, phrase)
+        return index
+
     def _negative(self, field: str) -> bool:
         return field in self.data.negative_fields
 
@@ -152,7 +172,7 @@ class Policy:
                 yield n, rule
 
     def _cut(self, field: str, text: str) -> list[Span]:
-        return _items(text) if self._negative(field) else pieces(text)
+        return grouped(_items(text)) if self._negative(field) else pieces(text)
 
     def _read(self, texts: Sequence[tuple[str, str]], embed: Embed | None) -> list[_Reading]:
         """Cut (field, text) pairs into pieces and embed all of them at once."""
@@ -173,34 +193,56 @@ class Policy:
             at = rows.stop
         return out
 
-    def _hits(self, reading: _Reading) -> dict[int, list[Span]]:
-        """Return where phrases stand that no exception excuses, by rule number."""
+    def _words(self, reading: _Reading) -> _Words:
+        """Return every reading of the words of the text, or of each item of a list, with the place it begins at."""
         whole = Span(0, len(reading.text))
+        parts = _items(reading.text) if self._negative(reading.field) else [whole]
+        return [(part.start, tokens) for part in parts for tokens in tokenise(reading.text[part.start : part.end])]
+
+    def _hits(self, words: _Words) -> dict[int, list[Span]]:
+        """Return where phrases stand that no exception excuses, by rule number."""
         hits: dict[int, list[Span]] = {}
         excused: dict[int, list[Span]] = {}
-        for item in _items(reading.text) if self._negative(reading.field) else [whole]:
-            for tokens in tokenise(reading.text[item.start : item.end]):
-                for (n, refuses), span, _, _ in self._phrases.find(tokens):
-                    found = Span(span.start + item.start, span.end + item.start)
-                    (hits if refuses else excused).setdefault(n, []).append(found)
+        for at, tokens in words:
+            for (n, refuses), span, _, _ in self._phrases.find(tokens):
+                (hits if refuses else excused).setdefault(n, []).append(Span(span.start + at, span.end + at))
+        covers = {n: Cover(spans) for n, spans in excused.items()}
         return {
             n: left
             for n, spans in hits.items()
-            if (left := [span for span in spans if not any(span.overlaps(other) for other in excused.get(n, ()))])
+            if (left := [span for span in spans if n not in covers or not covers[n].touches(span)])
         }
 
+    def _taken_away(self, words: _Words) -> list[Span]:
+        """Return the items that are nothing but phrases of the rule against nudity by subtraction, if none excuses."""
+        found: list[Span] = []
+        for at, tokens in words:
+            spoken = [token for token in tokens if not token.word.isdigit()]
+            seen: dict[bool, set[int]] = {True: set(), False: set()}
+            for refuses, _, first, end in self._subtraction.find(spoken):
+                seen[refuses].update(range(first, end))
+            if spoken and len(seen[False]) == len(spoken):
+                return []
+            if spoken and len(seen[True]) == len(spoken):
+                found.append(Span(spoken[0].start + at, spoken[-1].end + at))
+        return found
+
     def _verdicts(self, reading: _Reading) -> list[Verdict]:
-        hits = self._hits(reading)
-        verdicts = [self._verdict(reading, n, rule, hits.get(n, [])) for n, rule in self._judging(reading.field)]
-        if not self._negative(reading.field):
-            verdicts += self._named(reading)
+        words = self._words(reading)
+        hits = self._hits(words)
+        verdicts = [self._verdict(reading, rule, hits.get(n, []), n) for n, rule in self._judging(reading.field)]
+        if self._negative(reading.field):
+            verdicts.append(self._verdict(reading, self.data.subtraction, self._taken_away(words)))
+        else:
+            verdicts += self._named(reading, words)
         return sorted(verdicts, key=lambda verdict: (verdict.allowed, 0.0 if verdict.allowed else -verdict.score))
 
-    def _verdict(self, reading: _Reading, n: int, rule: Rule, hits: list[Span]) -> Verdict:
+    def _verdict(self, reading: _Reading, rule: Rule, hits: list[Span], n: int | None = None) -> Verdict:
+        """Judge by hits, and where there are none by the scores of column n."""
         score, spans = 0.0, sorted(hits, key=lambda span: (span.start, span.end))
         if hits:
             score = 1.0
-        elif reading.scores is not None and reading.spans:
+        elif n is not None and reading.scores is not None and reading.spans:
             column = np.round(reading.scores[:, n].astype(np.float64), 3)
             score = float(column.max())
             over = [span for span, value in zip(reading.spans, column, strict=True) if value >= rule.threshold]
@@ -219,26 +261,26 @@ class Policy:
             policy=self.hash,
         )
 
-    def _named(self, reading: _Reading) -> Iterator[Verdict]:
+    def _named(self, reading: _Reading, words: _Words) -> Iterator[Verdict]:
         """Yield a verdict for every artist the text names, by the heaviest use of the name."""
         found: dict[str, Named] = {}
-        for tokens in tokenise(reading.text):
+        for _, tokens in words:
             for named in self._artists.find(tokens):
                 if named.artist.name not in found or named.score > found[named.artist.name].score:
                     found[named.artist.name] = named
         for named in found.values():
             refuses = not named.free and named.score >= THRESHOLD
             rule = FREE if named.free else LIVING if named.artist.died is None else PROTECTED
-            words = (reading.text[named.span.start : named.span.end],)
+            said = (reading.text[named.span.start : named.span.end],)
             why = named.why()
             yield Verdict(
                 allowed=not refuses,
                 rule=rule,
                 score=named.score,
                 threshold=THRESHOLD,
-                reason=_reason(why, rule, named.score, THRESHOLD, words) if refuses else why,
+                reason=_reason(why, rule, named.score, THRESHOLD, said) if refuses else why,
                 subject=reading.field,
-                words=words,
+                words=said,
                 offer=_offer(named.artist.offer) if refuses else None,
                 policy=self.hash,
             )
@@ -255,7 +297,7 @@ def _offer(offer: str) -> str:
 
 def _items(text: str) -> list[Span]:
     """Return the items of a list of things that must not be seen."""
-    return [Span(match.start(), match.end()) for match in _ITEM.finditer(text)]
+    return [Span(*match.span()) for match in _ITEM.finditer(text) if not match.group().isspace()]
 
 
 def _stamp(path: Path) -> tuple[Path, int, int]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from fantascope.train.checkpoint import read_module, write_module
+from fantascope.train.checkpoint import ENCODER, WEIGHTS, hash_tensors, read_module, write_module
 from fantascope.train.fit import Batch, Batches, FitConfig, FitEvent, fit, load_weights
 from fantascope.train.latents import centre_latents
 from fantascope.train.parts import autoencoder, quicken
@@ -68,7 +68,7 @@ def train_autoencoder(config: AutoencoderConfig, run: Path, batches: Batches) ->
         kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
         return total + config.kl * kl, {"psnr": psnr(guess, picture), "kl": float(kl.detach())}
 
-    return fit(model, loss, batches, config.fit, run)
+    return fit(model, loss, batches, config.fit, run, _settings(config, "autoencoder"))
 
 
 @torch.no_grad()
@@ -115,7 +115,13 @@ def train_decoder(config: AutoencoderConfig, run: Path, batches: Batches, folder
             guess = model.decode(noisy).sample.float()
         return reconstruction(guess, picture, config.edges), {"psnr": psnr(guess, picture)}
 
-    return fit(model, loss, batches, config.fit, run)
+    also = _settings(config, "decoder") | {"encoder": hash_tensors(folder / "vae" / WEIGHTS, ENCODER)}
+    return fit(model, loss, batches, config.fit, run, also)
+
+
+def _settings(config: AutoencoderConfig, stage: str) -> dict[str, str | float]:
+    """What a run is resumed with beside the loop's settings."""
+    return {"stage": stage} | {part.name: getattr(config, part.name) for part in fields(config) if part.name != "fit"}
 
 
 def _spread(latent: Tensor) -> Tensor:

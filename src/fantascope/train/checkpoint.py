@@ -9,12 +9,16 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors.numpy import load_file as read_arrays
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from fantascope.train.parts import schedule
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
+
+ENCODER = ("encoder.", "quant_conv.")
+"""What the tensors of an autoencoder's encoder start with."""
 
 INDEX: dict[str, Any] = {
     "_class_name": "StableDiffusionPipeline",
@@ -62,6 +66,19 @@ def write_frame(folder: Path) -> None:
 
 
 def hash_weights(folder: Path) -> dict[str, str]:
-    """SHA-256 of every safetensors file of a folder, by its path in it."""
-    files = sorted(folder.rglob("*.safetensors"))
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    """SHA-256 of every safetensors and ONNX file of a folder, by its path in it."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix in (".safetensors", ".onnx"))
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def hash_tensors(path: Path, prefixes: tuple[str, ...] = ("",)) -> str:
+    """SHA-256 over name, type, shape and bytes of the tensors of a safetensors file that start with one of `prefixes`.
+
+    Half an autoencoder has a hash of its own this way: a new decoder leaves the encoder's as it was.
+    """
+    digest = hashlib.sha256()
+    for name, array in sorted(read_arrays(path).items()):
+        if name.startswith(prefixes):
+            digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+            digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -147,8 +147,8 @@ def fit(
             event = FitEvent(step + 1, total / count, count * config.batch / (now - since), save, means)
             _log(run / "log.jsonl", event)
             if save:
-                told = {"step": str(step + 1), "config": _told(config, also or {})}
-                _save(run / "state.safetensors", told, named, mean, optimiser)
+                facts = {"step": step + 1, "config": asdict(config) | dict(also or {})}
+                _save(run / "state.safetensors", facts, named, mean, optimiser)
             total, count, since, figures = 0.0, 0, now, {}
             yield event
 
@@ -163,7 +163,7 @@ def load_weights(model: nn.Module, run: Path, *, mean: bool = True) -> int:
             for name, parameter in model.named_parameters():
                 if prefix + name in keys:
                     parameter.copy_(state.get_tensor(prefix + name))
-        return int(state.metadata()["step"])
+        return _facts(state)[0]
 
 
 def _optimiser(named: dict[str, nn.Parameter], config: FitConfig) -> torch.optim.Optimizer:
@@ -187,7 +187,7 @@ def _average(mean: dict[str, Tensor], named: dict[str, nn.Parameter], decay: flo
 
 def _save(
     path: Path,
-    told: dict[str, str],
+    facts: dict[str, Any],
     named: dict[str, nn.Parameter],
     mean: dict[str, Tensor],
     optimiser: torch.optim.Optimizer,
@@ -198,7 +198,7 @@ def _save(
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{key}": value.contiguous() for key, value in state.items()}
     new = path.with_suffix(".new")
-    save_file(tensors, new, metadata=told)
+    save_file(tensors, new, metadata={"run": json.dumps(facts, sort_keys=True)})
     with new.open("rb") as file:
         os.fsync(file.fileno())
     new.replace(path)
@@ -216,8 +216,8 @@ def _restore(
     if not path.is_file():
         return 0
     with _open(path) as state, torch.no_grad():
-        step = int(state.metadata()["step"])
-        _check(path, step, state.metadata().get("config"), config, also)
+        step, old = _facts(state)
+        _check(path, step, old, config, asdict(config) | dict(also))
         tensors = {key: state.get_tensor(key) for key in state.keys()}  # noqa: SIM118
         try:
             for name, parameter in named.items():
@@ -235,16 +235,19 @@ def _restore(
     return step
 
 
-def _told(config: FitConfig, also: Mapping[str, str | float]) -> str:
-    """The settings as they stand in a state's metadata."""
-    return json.dumps(dict(also) | asdict(config), sort_keys=True)
+def _facts(state: Any) -> tuple[int, dict[str, Any] | None]:
+    """The step of a state and the settings it was trained with; `None` in states from before these were kept."""
+    metadata = state.metadata()
+    if "run" not in metadata:
+        return int(metadata["step"]), None
+    facts = json.loads(metadata["run"])
+    return int(facts["step"]), facts["config"]
 
 
-def _check(path: Path, done: int, told: str | None, config: FitConfig, also: Mapping[str, str | float]) -> None:
+def _check(path: Path, done: int, old: dict[str, Any] | None, config: FitConfig, new: dict[str, Any]) -> None:
     """Raise `InvalidValue` if a state was trained with other settings; one that tells none is taken as it is."""
-    if told is None:
+    if old is None:
         return
-    old, new = json.loads(told), json.loads(_told(config, also))
     differ = [name for name in sorted(old | new) if old.get(name) != new.get(name) and name not in _FREE + _CURVE]
     then = FitConfig(**{part.name: old[part.name] for part in fields(FitConfig) if part.name in old})
     if not differ and any(learning_rate(step, then) != learning_rate(step, config) for step in range(done)):

@@ -1,28 +1,34 @@
 """Pictures and captions turned into what the UNet trains on: latents and token states, stored in shards.
 
 A shard is one safetensors file: `latent` (N, 4, 16, 16) and `text` (M, 32, 384) in float16, and `row` (N,), which text
-belongs to which latent, since many captions occur more than once.
+belongs to which latent, since many captions occur more than once. Its metadata say what it was made of: the hashes of
+encoder, text encoder and scenes, and the numbers of its first and last scene.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from fantascope.train.checkpoint import read_module
+from fantascope.engines.compact import NAME
+from fantascope.errors import BrokenModelFile, InvalidValue, ModelNotFound
+from fantascope.train.checkpoint import ENCODER, WEIGHTS, hash_tensors, read_module
 from fantascope.train.fit import Batch
 from fantascope.train.parts import autoencoder
 from fantascope.train.text import encode_text, load_text_encoder
 
 EMPTY = "empty.safetensors"
+SHARDS = "[0-9]*.safetensors"
 
 
 @torch.no_grad()
@@ -47,16 +53,24 @@ def centre_latents(model: AutoencoderKL, pictures: Tensor) -> None:
     into.bias[channels:] -= 2 * std.log()
 
 
+Scenes = Callable[[int, int], Iterable[tuple[Any, str]]]
+"""From the numbers of the first and the one after the last scene to pictures (3, 128, 128) in -1..1 and captions."""
+
+
 @torch.no_grad()
-def write_pool(scenes: Iterable[tuple[Any, str]], folder: Path, pool: Path, shard: int = 2000) -> Iterator[int]:
+def write_pool(
+    scenes: Scenes, count: int, folder: Path, pool: Path, *, data: str = "", shard: int = 2000
+) -> Iterator[int]:
     """Encode scenes with the autoencoder and text encoder of a checkpoint folder and store them.
 
-    Shards that are there already are kept, and their scenes passed over.
+    Shards of the same scenes, encoded by the same networks, are kept; all others are done again or removed.
 
     Args:
-        scenes: Pictures (3, 128, 128) in -1..1 with their captions.
+        scenes: Draws scenes by number.
+        count: How many scenes there are to be.
         folder: The checkpoint folder.
         pool: Folder of the shards.
+        data: Names what the scenes are drawn from, such as a hash of it.
         shard: Scenes a shard.
 
     Yields:
@@ -66,50 +80,97 @@ def write_pool(scenes: Iterable[tuple[Any, str]], folder: Path, pool: Path, shar
     model = autoencoder().eval()
     read_module(model, folder / "vae")
     encoder = load_text_encoder(folder)
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer" / "tokenizer.json"))
-    _store(pool / EMPTY, {"text": encode_text(encoder, tokenizer, [""]).half()})
-    iterator, stored, number = iter(scenes), 0, 0
-    while part := list(islice(iterator, shard)):
-        path = pool / f"{number:04d}.safetensors"
-        if not path.is_file():
+    words = folder / "tokenizer" / "tokenizer.json"
+    tokenizer = Tokenizer.from_file(str(words))
+    made = {
+        "data": data,
+        "encoder": hash_tensors(folder / "vae" / WEIGHTS, ENCODER),
+        "text": hash_tensors(folder / "text_encoder" / NAME),
+        "tokenizer": hashlib.sha256(words.read_bytes()).hexdigest(),
+    }
+    starts = range(0, count, shard)
+    for path in sorted(pool.glob(SHARDS))[len(starts) :]:
+        path.unlink()
+    _store(pool / EMPTY, {"text": encode_text(encoder, tokenizer, [""]).half()}, made | {"scenes": count})
+    for number, first in enumerate(starts):
+        last = min(first + shard, count)
+        path, facts = pool / f"{number:04d}.safetensors", made | {"first": first, "last": last}
+        if not path.is_file() or _made(path) != facts:
+            part = list(scenes(first, last))
             rows: dict[str, int] = {}
             row = torch.tensor([rows.setdefault(caption, len(rows)) for _, caption in part])
             groups = [part[at : at + 25] for at in range(0, len(part), 25)]
             stacks = (torch.stack([torch.as_tensor(picture) for picture, _ in group]) for group in groups)
             latent = torch.cat([model.encode(stack).latent_dist.mean.half() for stack in stacks])
             text = encode_text(encoder, tokenizer, list(rows)).half()
-            _store(path, {"latent": latent, "text": text, "row": row})
-        number, stored = number + 1, stored + len(part)
-        yield stored
+            _store(path, {"latent": latent, "text": text, "row": row}, facts)
+        yield last
 
 
-def _store(path: Path, tensors: dict[str, Tensor]) -> None:
+def _store(path: Path, tensors: dict[str, Tensor], made: dict[str, Any]) -> None:
     new = path.with_suffix(".new")
-    save_file({name: value.contiguous() for name, value in tensors.items()}, new)
+    tensors = {name: value.contiguous() for name, value in tensors.items()}
+    save_file(tensors, new, metadata={"made": json.dumps(made, sort_keys=True)})
     new.replace(path)
 
 
+def _made(path: Path) -> dict[str, Any]:
+    """What a file of a pool says it was made of."""
+    try:
+        with safe_open(path, "pt") as file:
+            made: dict[str, Any] = json.loads((file.metadata() or {}).get("made", "{}"))
+    except Exception as error:
+        raise BrokenModelFile(f"{path} cannot be read: {error}.", hint=f"Remove {path} and encode again.") from error
+    return made
+
+
 class Pool:
-    """All shards of a folder in memory; `batches(size, step)` are those from a step on, drawn by its number."""
+    """All shards of a folder in memory; `batches(size, step)` are those from a step on, drawn by its number.
+
+    Attributes:
+        data: Hash over what all shards were made of.
+
+    Raises:
+        ModelNotFound: The folder holds no pool.
+        BrokenModelFile: Scenes are missing, or shards were made with different networks: encoding was stopped halfway.
+    """
 
     def __init__(self, folder: Path, seed: int = 0) -> None:
-        latents, texts, rows, offset = [], [], [], 0
+        if not (folder / EMPTY).is_file():
+            raise ModelNotFound(f"{folder} holds no encoded scenes.", param="pool", hint="fantascope data encode")
         self.empty: Tensor = load_file(folder / EMPTY)["text"][0]
-        for path in sorted(folder.glob("[0-9]*.safetensors")):
+        said = _made(folder / EMPTY)
+        count = said.pop("scenes")
+        latents, texts, rows, offset = [], [], [], 0
+        for path in sorted(folder.glob(SHARDS)):
+            if not said.items() <= _made(path).items():
+                raise BrokenModelFile(
+                    f"{path} was made with other networks or drawings.", hint="Finish: fantascope data encode"
+                )
             shard = load_file(path)
             latents.append(shard["latent"])
             texts.append(shard["text"])
             rows.append(shard["row"] + offset)
             offset += len(shard["text"])
+        stored = sum(map(len, latents))
+        if stored != count:
+            raise BrokenModelFile(f"{folder} holds {stored} of {count} scenes.", hint="Finish: fantascope data encode")
         self.latent, self.text, self.row = torch.cat(latents), torch.cat(texts), torch.cat(rows)
         self.seed = seed
+        self.data = hashlib.sha256(json.dumps([said, count], sort_keys=True).encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self.latent)
 
     def batches(self, size: int, start: int) -> Iterator[Batch]:
-        """Batches of `latent` and `text` from step `start` on: each pass over the pool in another order."""
+        """Batches of `latent` and `text` from step `start` on: each pass over the pool in another order.
+
+        Raises:
+            InvalidValue: There are fewer scenes than one batch takes.
+        """
         steps = len(self) // size
+        if steps == 0:
+            raise InvalidValue(f"A batch of {size} needs more than the {len(self)} scenes of the pool.", param="batch")
         step = start
         while True:
             turn = torch.Generator().manual_seed(self.seed * 1_000_003 + step // steps)

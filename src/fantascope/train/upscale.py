@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from fantascope.train.autoencode import psnr, reconstruction
-from fantascope.train.checkpoint import read_module
+from fantascope.train.checkpoint import WEIGHTS, hash_tensors, read_module
 from fantascope.train.fit import Batch, Batches, FitConfig, FitEvent, fit
 from fantascope.train.parts import autoencoder
 
@@ -97,7 +97,9 @@ def train_upscaler(config: UpscalerConfig, run: Path, batches: Batches, folder: 
             guess = model(low).float()
         return reconstruction(guess, high, 1.0), {"psnr": psnr(guess, high)}
 
-    return fit(model, loss, batches, config.fit, run)
+    also: dict[str, str | float] = {"stage": "upscaler", "vae": hash_tensors(folder / "vae" / WEIGHTS)}
+    also |= {part.name: getattr(config, part.name) for part in fields(config) if part.name != "fit"}
+    return fit(model, loss, batches, config.fit, run, also)
 
 
 def _spoil(small: Tensor, config: UpscalerConfig, source: torch.Generator) -> Tensor:
