@@ -22,26 +22,30 @@ def main() -> None:
         env, out = environment(place), str(place / "out.png")
         peer = [sys.executable, str(HERE / "peer.py"), str(folder), str(place / "peer.png")]
         ours = [sys.executable, "-m", "fantascope", "imagine", PROMPT, "--seed", "7", "--out", out]
-        small = [*ours, "--size", "128"]
+        small = [*ours, "--size", "128", "--precision", "bf16"]
+        exact = [*ours, "--size", "128", "--precision", "fp32"]
         first, _ = spawn(small, env)
-        spawn(ours, env)
-        spawn(peer, env)
-        times: dict[str, list[float]] = {"diffusers": [], "128": [], "512": []}
+        runs = {
+            "diffusers fp32, 128": [*peer, "fp32"],
+            "diffusers bf16, 128": [*peer, "bf16"],
+            "fantascope fp32, 128": exact,
+            "fantascope bf16, 128": small,
+            "fantascope, 512 upscaled": ours,
+        }
+        for words in runs.values():
+            spawn(words, env)
+        times: dict[str, list[float]] = {name: [] for name in runs}
         peaks: dict[str, float] = {}
         for _ in range(ROUNDS):
-            for name, words in (("diffusers", peer), ("128", small), ("512", ours)):
+            for name, words in runs.items():
                 seconds, peak = spawn(words, env)
                 times[name].append(seconds)
                 peaks[name] = max(peak, peaks.get(name, 0))
     print(f"process start to file on disk, 20 steps with guidance; medians of {ROUNDS} rounds")
-    for name, label in (
-        ("diffusers", "diffusers, 128"),
-        ("128", "fantascope, 128"),
-        ("512", "fantascope, 512 upscaled"),
-    ):
-        ratio = paired(times[name], times["diffusers"])
-        print(f"  {label:<26} {statistics.median(times[name]):6.2f} s  {ratio}  peak {peaks[name]:.0f} MB")
-    print(f"  {'fantascope, 128, first':<26} {first:6.2f} s  (compiles graphs, makes keys and gallery)")
+    for name in runs:
+        ratio = paired(times[name], times["diffusers fp32, 128"])
+        print(f"  {name:<26} {statistics.median(times[name]):6.2f} s  {ratio}  peak {peaks[name]:.0f} MB")
+    print(f"  {'fantascope bf16, first':<26} {first:6.2f} s  (compiles graphs, makes keys and gallery)")
 
 
 if __name__ == "__main__":

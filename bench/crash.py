@@ -30,26 +30,26 @@ def main() -> None:
     with home() as place:
         env = environment(place)
         words = [sys.executable, "-m", "fantascope", "imagine", "a cat", "-n", "8", "--json", "--model", MODEL]
-        since = time.perf_counter()
         subprocess.run(words, env=env, check=True, capture_output=True)
+        since = time.perf_counter()
+        announced = _announced(subprocess.run(words, env=env, check=True, capture_output=True, text=True).stdout)
         whole = time.perf_counter() - since
-        announced: set[str] = _announced(
-            subprocess.run(words, env=env, check=True, capture_output=True, text=True).stdout
-        )
-        killed = early = swept = 0
-        for k in range(KILLS):
-            process = subprocess.Popen(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-            time.sleep(chance.uniform(0.02, 1.05) * whole)
+        killed = finished = early = swept = 0
+        while killed < KILLS:
+            process = subprocess.Popen(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            time.sleep(chance.uniform(0.02, 1.0) * whole)
             process.kill()
-            said = process.communicate()[0]
+            said, errors = process.communicate()
+            assert process.returncode in (0, -9), (process.returncode, errors)
             killed += process.returncode == -9
-            early += not _announced(said)
+            finished += process.returncode == 0
+            early += process.returncode == -9 and not _announced(said)
             announced |= _announced(said)
-            swept += _check(place, announced, k)
+            swept += _check(place, announced, killed)
         with Gallery.open(place / "gallery") as gallery:
             balance = gallery.balance("local")
             kept = len(gallery.list(limit=100_000))
-    print(f"{KILLS} runs of 8 pictures, {killed} killed while they ran ({early} before their first picture)")
+    print(f"{killed} runs of 8 pictures killed ({early} before their first picture), {finished} ended before the kill")
     print(f"{len(announced)} artifacts announced, {kept} kept, none lost, none half-written; {swept} leftovers swept")
     print(f"{balance.used:g} credits used, {balance.held:g} held; files, index and ledger agree after every kill")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 WHAT = {
     "base": ["-c", str(ROOT / "constraints.txt"), str(ROOT)],
-    "peer": ["-c", str(ROOT / "constraints.txt"), "diffusers", "transformers", "torch", "accelerate"],
+    "peer": ["-c", str(ROOT / "constraints.txt"), "diffusers", "transformers", "torch"],
 }
 
 
@@ -30,7 +30,7 @@ def main() -> None:
             place = Path(folder) / "venv"
             venv.create(place, with_pip=True)
             before, since = size(place), time.perf_counter()
-            pip = [str(place / "bin" / "pip"), "install", "-q", "--disable-pip-version-check"]
+            pip = [str(place / "bin" / "pip"), "install", "-q", "--no-cache-dir", "--disable-pip-version-check"]
             subprocess.run([*pip, *WHAT[name]], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             print(f"{name:<5} {time.perf_counter() - since:6.0f} s  {size(place) - before:7.0f} MB", flush=True)
 

@@ -1,7 +1,7 @@
 """The peer: plain diffusers on the exported folder, as its documentation shows it.
 
-python bench/peer.py FOLDER OUT.png [STEPS]     one picture and out
-python bench/peer.py FOLDER --serve [STEPS]     a warm worker
+python bench/peer.py FOLDER OUT.png [fp32|bf16] [STEPS]     one picture and out
+python bench/peer.py FOLDER --serve [fp32|bf16] [STEPS]     a warm worker
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from diffusers import StableDiffusionPipeline
 from tools import PROMPT, serve
 
 folder, out = sys.argv[1:3]
-steps = int(sys.argv[3]) if len(sys.argv) > 3 else 20
-pipe = StableDiffusionPipeline.from_pretrained(folder)
+precision = sys.argv[3] if len(sys.argv) > 3 else "fp32"
+steps = int(sys.argv[4]) if len(sys.argv) > 4 else 20
+pipe = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
 pipe.set_progress_bar_config(disable=True)
 
 

@@ -1,5 +1,7 @@
 """Warm pictures of the embedded checkpoint against plain diffusers on the exported folder, in turn, paired.
 
+Same checkpoint, prompt, steps, guidance, rescale and size; ratios are against diffusers in fp32, its default.
+
 python bench/warm.py [ROUNDS]
 """
 
@@ -19,12 +21,14 @@ def main() -> None:
     warn_if_busy()
     with exported() as folder, home() as place:
         env = environment(place)
-        peer = Worker("diffusers fp32", [sys.executable, str(HERE / "peer.py"), str(folder), "--serve"], env)
+        words = [sys.executable, str(HERE / "peer.py"), str(folder), "--serve"]
+        peer = Worker("diffusers fp32", [*words, "fp32"], env)
+        half = Worker("diffusers bf16", [*words, "bf16"], env)
         ours = {
             name: Worker(name, [sys.executable, str(HERE / "ours.py"), "engine", name], env)
             for name in ("fp32", "bf16", "int8")
         }
-        workers = [peer, *ours.values()]
+        workers = [peer, half, *ours.values()]
         for worker in workers:
             worker.ask(n=1)
             worker.ask(n=4)

@@ -5,7 +5,10 @@ Every function here returns a source: given a step, it yields that step's batch 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from itertools import count
 from typing import Any
 
@@ -17,6 +20,12 @@ from fantascope.data.compose import CANVAS, Composer, plan, plan_dense
 
 Arrays = dict[str, NDArray[Any]]
 Source = Callable[[int], Iterator[Arrays]]
+
+
+def fingerprint(composer: Composer, concepts: dict[str, Concept], dense: float = 0.0) -> str:
+    """Hash what decides the batches of a composer: its drawings, the words and weights, the share of crowded ones."""
+    told = [composer.fingerprint, [asdict(concept) for concept in concepts.values()], dense]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def pictures(composer: Composer, concepts: dict[str, Concept], size: int, dense: float = 0.5) -> Source:

@@ -7,6 +7,7 @@ place has the same latents, moved.
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fantascope.data.caption import Concept, Thing, caption
+from fantascope.data.licence import check_licence
 from fantascope.data.sources import Sprite
 from fantascope.errors import MissingExtra, UnknownName
 
@@ -167,10 +169,23 @@ def recolour(rgba: NDArray[np.uint8], colour: tuple[int, int, int]) -> NDArray[n
 
 
 class Composer:
-    """Draws planned scenes. Holds every sprite rasterised once, and the scaled, tinted ones it used lately."""
+    """Draws planned scenes. Holds every sprite rasterised once, and the scaled, tinted ones it used lately.
+
+    Attributes:
+        fingerprint: Hash over the names and drawings of its sprites, in their order.
+
+    Raises:
+        LicenceMissing: A sprite's licence is not on the allow list.
+    """
 
     def __init__(self, sprites: Iterable[Sprite]) -> None:
-        self._rasters = {sprite.name: _rasterise(sprite) for sprite in sprites}
+        self._rasters: dict[str, NDArray[np.uint8]] = {}
+        digest = hashlib.sha256()
+        for sprite in sprites:
+            check_licence(sprite.licence, f"sprite {sprite.name}")
+            self._rasters[sprite.name] = _rasterise(sprite)
+            digest.update(f"{sprite.name} {hashlib.sha256(sprite.svg.encode()).hexdigest()}\n".encode())
+        self.fingerprint = digest.hexdigest()
         self._stamp = lru_cache(maxsize=8192)(self._make_stamp)
 
     def render(self, scene: Scene, size: int = CANVAS) -> Image.Image:
@@ -201,6 +216,6 @@ def _rasterise(sprite: Sprite) -> NDArray[np.uint8]:
     try:
         import pyvips
     except ImportError as error:
-        raise MissingExtra("Reading SVG drawings", "data") from error
+        raise MissingExtra("Reading SVG drawings", "train") from error
     image = pyvips.Image.thumbnail_buffer(sprite.svg.encode(), RASTER, height=RASTER)
     return np.asarray(image.numpy(), np.uint8)

@@ -2,36 +2,55 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fantascope.spec import SPECS, Spec, read_spec
 from fantascope.train.checkpoint import hash_weights, read_module, write_frame, write_module
 from fantascope.train.fit import load_weights
 from fantascope.train.parts import autoencoder, denoiser
 from fantascope.train.upscale import Upscaler, save_upscaler
 
+LEDGER = "ledger.jsonl"
+RECORD = "fantascope.json"
+
+ReadLedger = Callable[[Path], list[dict[str, Any]]]
+"""Reads a licence ledger and raises unless root hash and licences hold (`fantascope.data.ledger.read_ledger`)."""
+
 
 def assemble(
-    folder: Path, base: Path, decoder: Path | None = None, upscaler: Path | None = None, ledger_root: str | None = None
-) -> dict[str, Any]:
-    """Write the running means of trained weights into a checkpoint folder, and `spec.json` about them.
+    folder: Path,
+    read_ledger: ReadLedger,
+    *,
+    base: Path | None = None,
+    decoder: Path | None = None,
+    upscaler: Path | None = None,
+) -> dict[str, int]:
+    """Write the running means of trained weights into a checkpoint folder, and `fantascope.json` about all in it.
+
+    Graphs of a part whose weights changed are removed: they no longer fit.
 
     Args:
-        folder: Holds `vae/`, `text_encoder/` and `tokenizer/` already.
-        base: Run of `train_base`.
-        decoder: Run of `train_decoder`; the decoder in `folder/vae` stays if not given.
-        upscaler: Run of `train_upscaler`; the one in `folder/upscaler` stays if not given.
-        ledger_root: Root hash of the licence ledger of the drawings trained on.
+        folder: Holds `ledger.jsonl`, `vae/`, `text_encoder/` and `tokenizer/` already.
+        read_ledger: See `ReadLedger`.
+        base: Run of `train_base`; as all others: what is in the folder stays if not given.
+        decoder: Run of `train_decoder`.
+        upscaler: Run of `train_upscaler`.
 
     Returns:
-        What `spec.json` holds: defaults, steps trained, hashes of the weights files.
+        Part -> the steps it was trained for.
+
+    Raises:
+        ModelNotFound, BrokenModelFile, LicenceMissing: The ledger is missing, changed or holds what is not allowed.
     """
+    read_ledger(folder / LEDGER)
     write_frame(folder)
-    steps = {}
-    model = denoiser()
-    steps["unet"] = load_weights(model, base)
-    write_module(model, folder / "unet")
+    before, steps = hash_weights(folder), dict[str, int]()
+    if base is not None:
+        model = denoiser()
+        steps["unet"] = load_weights(model, base)
+        write_module(model, folder / "unet")
     if decoder is not None:
         coder = autoencoder()
         read_module(coder, folder / "vae")
@@ -41,17 +60,29 @@ def assemble(
         net = Upscaler()
         steps["upscaler"] = load_weights(net, upscaler)
         save_upscaler(net, folder / "upscaler")
-    said = {
-        "steps": 20,
-        "guidance": 4.0,
-        "guidance_rescale": 0.7,
-        "native": 128,
-        "output": 512,
-        "upscale": 4,
-        "tokens": 32,
-        "trained_steps": steps,
-        "ledger_root": ledger_root,
-        "sha256": hash_weights(folder),
+    after = hash_weights(folder)
+    for part in {name.split("/")[0] for name in after if after[name] != before.get(name)}:
+        for graph in (folder / part).glob("*.onnx"):
+            graph.unlink()
+    record(folder, read_ledger)
+    return steps
+
+
+def record(folder: Path, read_ledger: ReadLedger) -> Spec:
+    """Write `fantascope.json` of a checkpoint folder: hashes of weights and graphs, root of the ledger, credits.
+
+    All else stays as it stands there, or is as in the embedded checkpoint where nothing stands.
+    """
+    rows = read_ledger(folder / LEDGER)
+    spec = read_spec(folder / RECORD) if (folder / RECORD).is_file() else SPECS["embedded"]
+    drawn = sorted({f"{row['package']} {row['version']} by {row['author']} ({row['licence']})" for row in rows})
+    facts = {
+        "weights": hash_weights(folder),
+        "training_ledger": (folder / f"{LEDGER}.root").read_text("utf-8").strip(),
+        "attribution": f"Drawings: {', '.join(drawn)}. Text encoder: all-MiniLM-L6-v2 (Apache-2.0).",
     }
-    (folder / "spec.json").write_text(json.dumps(said, indent=2) + "\n", "utf-8")
-    return said
+    spec = spec.model_copy(update=facts)
+    new = folder / f"{RECORD}.new"
+    new.write_text(spec.model_dump_json(indent=2, exclude_unset=True) + "\n", "utf-8")
+    new.replace(folder / RECORD)
+    return spec

@@ -140,7 +140,7 @@ class Pool:
             raise ModelNotFound(f"{folder} holds no encoded scenes.", param="pool", hint="fantascope data encode")
         self.empty: Tensor = load_file(folder / EMPTY)["text"][0]
         said = _made(folder / EMPTY)
-        count = said.pop("scenes")
+        count = said.pop("scenes", 0)
         latents, texts, rows, offset = [], [], [], 0
         for path in sorted(folder.glob(SHARDS)):
             if not said.items() <= _made(path).items():
@@ -170,7 +170,7 @@ class Pool:
         """
         steps = len(self) // size
         if steps == 0:
-            raise InvalidValue(f"A batch of {size} needs more than the {len(self)} scenes of the pool.", param="batch")
+            raise InvalidValue(f"The pool holds {len(self)} scenes, fewer than one batch of {size}.", param="batch")
         step = start
         while True:
             turn = torch.Generator().manual_seed(self.seed * 1_000_003 + step // steps)
