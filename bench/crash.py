@@ -15,9 +15,8 @@ import sys
 import time
 from pathlib import Path
 
-from fantascope.provenance.verify import verify
-
 from fantascope import Gallery
+from fantascope.provenance.verify import verify
 from tools import environment, home
 
 KILLS = int(sys.argv[1]) if len(sys.argv) > 1 else 50
