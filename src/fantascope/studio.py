@@ -118,6 +118,7 @@ class Studio:
     def _walk(self, job: Job, recorded: Receipt | None) -> Iterator[Step | Artifact]:
         """Walk the path. With a record, only its picture is kept, and only if it has the recorded pixels."""
         started = time.perf_counter()
+        self.engines.prefetch(job.spec, job.choice, job.request)
         verdicts = self.judge(job.request, job.spec)
         wanted = job.request.n if recorded is None else 1
         quote = self._quote(job, wanted)
@@ -270,11 +271,12 @@ class Studio:
         looked = _allowed(self.policy.check_pictures(output.pixels, self.judges))
         request = job.request.replace(n=1, seed=output.seed, preview=False)
         ran = engine.ran()
+        own = [reason for reason in ran.reasons if reason not in engine.choice.reasons]
         draft = Receipt(
             id="",
             request=request.model_dump(mode="json"),
             spec=_public(job.spec),
-            ran=ran.model_copy(update={"reasons": tuple(dict.fromkeys((*job.choice.reasons, *ran.reasons)))}),
+            ran=ran.model_copy(update={"reasons": (*job.choice.reasons, *own)}),
             pixels_sha256="",
             verdicts=(*verdicts, *looked),
             policy=self.policy.hash,

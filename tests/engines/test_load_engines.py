@@ -51,10 +51,16 @@ def test_embedded_takes_its_graphs(graphed: Spec, settings: Settings, caplog: py
 
 
 def test_what_graph_lacks_goes_to_the_next_and_says_so(graphed: Spec, settings: Settings) -> None:
-    for fields in ({"precision": "fp16"}, {"adapters": ["a"]}):
+    for fields, why in (
+        ({"precision": "fp16"}, "fp16"),
+        ({"adapters": ["a"]}, "adapters"),
+        ({"clip_skip": 1}, "CLIP skip"),
+    ):
         choice = choose(graphed, fields, settings)
         assert choice.engine == "latent"
-        assert choice.reasons[0].startswith("not graph: ") and "next choice" in choice.reasons[1]
+        assert choice.reasons[0].startswith("not graph: ") and why in choice.reasons[0]
+        assert "next choice" in choice.reasons[1]
+    assert choose(graphed, {"clip_skip": 0, "adapters": []}, settings).engine == "graph"
 
 
 def test_what_was_asked_for_is_done_or_refused(graphed: Spec, settings: Settings) -> None:
@@ -64,6 +70,7 @@ def test_what_was_asked_for_is_done_or_refused(graphed: Spec, settings: Settings
         ({"engine": "graph", "precision": "fp16"}, "precision"),
         ({"engine": "graph", "device": "cuda"}, "device"),
         ({"engine": "graph", "adapters": ["a"]}, "adapters"),
+        ({"engine": "graph", "clip_skip": 2}, "clip_skip"),
         ({"device": "xpu:7", "engine": "latent"}, "device"),
     ):
         with pytest.raises(Unsupported) as caught:
@@ -91,6 +98,22 @@ def test_runtimes_in_turn(graphed: Spec, home: Path, monkeypatch: pytest.MonkeyP
     without(monkeypatch, "openvino", "onnxruntime")
     choice = choose(graphed, {}, Settings(home=home))
     assert choice.engine == "latent" and choice.reasons[0].startswith("not graph: ")
+
+
+def test_onnx_runtime_gets_a_precision_that_it_has(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU with bfloat16 instructions gives nothing to a runtime that cannot use them."""
+    monkeypatch.setattr(load, "cpu_flags", lambda: frozenset({"amx_bf16"}))
+    settings = Settings(home=home, offline=True, runtime="onnxruntime")
+    choice = choose(SPECS["embedded"], {}, settings)
+    assert (choice.engine, choice.runtime, choice.precision) == ("graph", "onnxruntime", "fp32")
+    assert "precision fp32: ONNX Runtime has no bf16" in choice.reasons
+    engines = Engines(settings)
+    with engines.lease(SPECS["embedded"], choice) as engine:
+        ran = engine.ran()
+        assert (ran.runtime, ran.precision, ran.reasons) == ("onnxruntime", "fp32", choice.reasons)
+    engines.close()
+    assert choose(SPECS["embedded"], {"precision": "bf16"}, settings).engine == "latent"
+    assert choose(SPECS["embedded"], {}, Settings(home=home, runtime="openvino")).precision == "bf16"
 
 
 def test_graphs_are_looked_for(tmp_path: Path, settings: Settings) -> None:
@@ -163,6 +186,30 @@ def test_one_user_at_a_time(settings: Settings) -> None:
     assert most[0] == 1 and len(engines) == 1
 
 
+def test_a_thread_that_left_a_run_open_is_told_so(settings: Settings) -> None:
+    """The thread that holds an engine is refused; another one waits until it is given back."""
+    engines = Engines(settings)
+    left = engines.lease(SPECS["echo"], ECHO)
+    left.__enter__()
+    with pytest.raises(Unsupported, match="busy") as caught, engines.lease(SPECS["echo"], ECHO):
+        pass
+    assert caught.value.hint is not None and "Close the other run first" in caught.value.hint
+    got = threading.Event()
+
+    def use() -> None:
+        with engines.lease(SPECS["echo"], ECHO):
+            got.set()
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    assert not got.wait(0.05)
+    left.__exit__(None, None, None)
+    assert got.wait(10)
+    thread.join()
+    with engines.lease(SPECS["echo"], ECHO) as engine:
+        assert engine.spec.name == "echo"
+
+
 @pytest.fixture
 def closed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the Specs whose engines were closed."""
@@ -184,6 +231,27 @@ def test_the_least_recently_used_goes_first_and_never_one_in_use(settings: Setti
     with engines.lease(spec("a"), ECHO), engines.lease(spec("c"), ECHO), engines.lease(spec("d"), ECHO):
         assert closed == ["b"] and len(engines) == 3
     assert len(closed) == 2 and len(engines) == 2
+
+
+def test_a_gpu_is_emptied_before_another_engine_is_loaded(
+    settings: Settings, closed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    construct, gpu = load.construct, Choice("echo", "cuda", "fp32")
+
+    def loading(spec: Spec, choice: Choice, settings: Settings) -> Any:
+        closed.append(f"load {spec.name}")
+        return construct(spec, choice, settings)
+
+    monkeypatch.setattr(load, "construct", loading)
+    engines = Engines(settings, limit=3)
+    for name, choice in (("a", ECHO), ("b", gpu), ("b", gpu)):
+        with engines.lease(spec(name), choice):
+            pass
+    assert closed == ["load a", "load b"]
+    with engines.lease(spec("c"), gpu):
+        assert closed == ["load a", "load b", "b", "load c"]
+        with engines.lease(spec("d"), gpu):
+            assert closed[4:] == ["load d"], "one that is in use stays"
 
 
 def test_close_waits_for_those_in_use(settings: Settings, closed: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from fantascope.errors import (
     Unsupported,
 )
 from fantascope.settings import Settings
-from fantascope.spec import Licence
+from fantascope.spec import SPECS, Licence
 
 
 @pytest.fixture
@@ -136,6 +137,22 @@ def test_code_in_the_folder(folder: Path, settings: Settings) -> None:
         open_place(f"dir:{folder}", settings)
 
 
+def test_code_in_a_hidden_folder_and_behind_a_link(folder: Path, settings: Settings) -> None:
+    """Only what downloads leave at the top is skipped; a link to a folder would hide what lies in it."""
+    for name in (".git/hooks", ".cache/huggingface"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "tool.py").write_text("print('hello')")
+    assert open_place(f"dir:{folder}", settings).root == folder.resolve()
+    (folder / "unet").rename(folder / ".x")
+    (folder / "unet").symlink_to(".x")
+    with pytest.raises(UnsafeModelFile, match="link to a folder"):
+        open_place(f"dir:{folder}", settings)
+    (folder / "unet").unlink()
+    (folder / ".x" / "evil.py").write_text("print('hello')")
+    with pytest.raises(UnsafeModelFile, match="none is run"):
+        open_place(f"dir:{folder}", settings)
+
+
 @pytest.mark.parametrize(
     ("file", "more"),
     [
@@ -231,8 +248,9 @@ def test_large_hashes_are_remembered_until_the_file_changes(
     assert sha256(path, settings) == "b" * 64, "remembered"
     memo.write_text("nonsense")
     assert sha256(path, settings) == first, "a spoilt memory is not believed"
+    time.sleep(0.02)
     path.write_bytes(b"c" * 20)
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert sha256(path, settings) == hashlib.sha256(b"c" * 20).hexdigest()
 
 
@@ -257,6 +275,22 @@ def test_inspect_names_the_family(build: Any, family: str, native: int, settings
     assert spec.weights and all(len(value) == 64 for value in spec.weights.values())
     if family == "pipeline":
         assert spec.pipeline == {"sd3": "StableDiffusion3Pipeline", "flux": "FluxPipeline"}[spec.name]
+
+
+def test_inspect_tells_flux_dev_from_schnell(settings: Settings) -> None:
+    for distilled, like in ((True, SPECS["flux-dev"]), (False, SPECS["flux-schnell"])):
+        spec = inspect(f"dir:{tiny.flux(distilled)}", settings, name="mine")
+        assert (spec.guided, spec.defaults) == (like.guided, like.defaults)
+    assert SPECS["flux-dev"].defaults != SPECS["flux-schnell"].defaults
+
+
+def test_inspect_pins_graphs(folder: Path, settings: Settings) -> None:
+    (folder / "unet" / "model.onnx").write_bytes(b"a graph")
+    spec = inspect(f"dir:{folder}", settings, name="mine")
+    assert {"unet/model.onnx", "unet/diffusion_pytorch_model.safetensors"} <= set(spec.weights)
+    (folder / "unet" / "model.onnx").write_bytes(b"another")
+    with pytest.raises(BrokenModelFile, match="was pinned to"):
+        weigh(spec, open_place(spec.source, settings), ["unet/model.onnx"], settings)
 
 
 @pytest.mark.parametrize(("width", "family"), [(768, "sd1"), (1024, "sd2")])

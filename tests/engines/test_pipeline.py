@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from tests.engines import tiny, tiny_ldm
 
 from fantascope.artifact import Output, Step
 from fantascope.engines.base import Choice, Engine
 from fantascope.engines.pipeline import PipelineEngine, pipeline_class
-from fantascope.errors import BrokenModelFile, InvalidValue, UnknownName, UnsafeModelFile, Unsupported
+from fantascope.errors import BrokenModelFile, InvalidValue, ModelError, UnknownName, UnsafeModelFile, Unsupported
 from fantascope.settings import Settings
 
 CPU = Choice("pipeline", "cpu", "fp32", (), "torch")
@@ -106,11 +108,12 @@ def test_closing_stops_within_one_step(home: Path) -> None:
 
     engine.pipe.transformer.forward = counted
     run = engine.render(tiny.ask(**(SMALL | {"steps": 400})), {})
-    for _ in range(3):
-        next(run)
+    told = [next(run) for _ in range(3)][-1]
+    assert isinstance(told, Step) and told.step == 2
+    time.sleep(0.1)
     run.close()
     stopped = len(seen)
-    assert stopped < 400
+    assert 2 <= stopped <= told.step + 2
     assert not [thread for thread in threading.enumerate() if thread.name == "fantascope-pipeline"]
     assert len(seen) == stopped
     assert paint(engine)[0].shape == (32, 32, 3), "and the engine is as good as before"
@@ -125,6 +128,25 @@ def test_what_a_pipeline_raises_reaches_the_caller(home: Path) -> None:
     engine.pipe.transformer.forward = failing
     with pytest.raises(Unsupported, match="the kernel said no"):
         paint(engine)
+
+
+def test_too_little_memory_is_told_as_such(home: Path) -> None:
+    engine = load("sd3", home)
+
+    def failing(*args: Any, **kwargs: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.\nMore words")
+
+    engine.pipe.transformer.forward = failing
+    with pytest.raises(ModelError, match="not enough memory") as caught:
+        paint(engine)
+    assert type(caught.value) is ModelError and caught.value.hint is not None and "smaller" in caught.value.hint
+
+
+def test_reasons_are_those_of_the_choice_and_its_own(home: Path) -> None:
+    choice = Choice("pipeline", "cpu", "fp32", ("asked for",), "torch")
+    engine = PipelineEngine.load(tiny.spec_of(tiny.sana(), "pipeline"), choice, Settings(home=home))
+    first, *own = engine.ran().reasons
+    assert first == "asked for" and len(own) == 1 and own[0].startswith("no offload")
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -157,6 +179,8 @@ def test_only_text_to_image_pipelines_of_diffusers() -> None:
     assert "FluxPipeline" in caught.value.nearest
     with pytest.raises(UnknownName):
         pipeline_class("os")
+    with pytest.raises(Unsupported, match="LDMTextToImagePipeline has no callback_on_step_end"):
+        pipeline_class("LDMTextToImagePipeline")
     for name in ("StableVideoDiffusionPipeline", "WanPipeline", "AudioLDM2Pipeline"):
         with pytest.raises(Unsupported, match="from text alone"):
             pipeline_class(name)

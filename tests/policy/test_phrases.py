@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fantascope.policy.phrases import Index, Span, bases, compile_name, compile_phrase, fold, tokenise
+from fantascope.policy.phrases import Index, Span, _trimmed, bases, compile_name, compile_phrase, fold, tokenise
 from fantascope.policy.pieces import MOST, WINDOW, pieces
 
 LISTS = {"animal": ("cat", "polar bear")}
@@ -80,6 +82,16 @@ def test_other_words_are_not_the_word(text: str) -> None:
 def test_malformed_pattern(pattern: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         compile_phrase(pattern, LISTS)
+
+
+@given(st.text("aé1-@$_.", min_size=1, max_size=8))
+def test_edges_of_a_word(chunk: str) -> None:
+    """The loops do what two expressions say, which take quadratic time."""
+    lead, trail = re.match(r"[^\w@$]*", chunk), re.search(r"\W*$", chunk)
+    assert lead is not None and trail is not None
+    expected = chunk[lead.end() : trail.start() or None] if lead.end() < len(chunk) else ""
+    start, end = _trimmed(f"({chunk})", 1, 1 + len(chunk))
+    assert f"({chunk})"[start:end] == expected
 
 
 def test_a_name_takes_no_endings() -> None:

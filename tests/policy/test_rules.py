@@ -61,6 +61,8 @@ def test_hash_changes_with_the_artists(tmp_path: Path) -> None:
         ("<nudity> ...... <minor>", "<nobody> ...... <minor>", "there is no list 'nobody'"),
         ("<nudity> ...... <minor>", "...... <minor>", "starts and ends with a word"),
         ('rules = ["sexual/minors", "hate"', 'rules = ["sexual/miners", "hate"', "names the rule 'sexual/miners'"),
+        ("[negatives.subtraction]", "[negatives.substraction]", "unknown key 'substraction'"),
+        ('id = "sexual/subtraction"', 'id = "sexual"', "is there twice"),
         ('version = "1.0"', "version = 1", "which is not a str"),
         ('version = "1.0"', "", "lacks 'version'"),
         ('version = "1.0"', "version = ", "not valid TOML"),

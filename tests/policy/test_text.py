@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from fantascope.errors import InvalidValue
 from fantascope.policy import Policy
 from fantascope.policy.meaning import VECTORS, Embed, Meaning, load, sentences, write
+from fantascope.policy.pieces import MOST
 from fantascope.policy.rules import RULES
+from fantascope.policy.text import RECORDED
 from fantascope.request import Imagine
 
 REFUSED = {
@@ -125,7 +128,32 @@ class TestNegatives:
 
     def test_only_strict_rules_are_on_record(self, policy: Policy, embed: Embed) -> None:
         verdicts = policy.check_text("blood", field="negative_prompt", embed=embed)
-        assert {verdict.rule for verdict in verdicts} == policy.data.negative_rules
+        assert {verdict.rule for verdict in verdicts} == policy.data.negative_rules | {policy.data.subtraction.id}
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("clothes", "clothes"), ("blurry, CLOTHING", "CLOTHING"), ("(clothes:1.4), ugly", "clothes"),
+            ("[[dresses]]", "dresses"), ("wearing a shirt; bad hands", "wearing a shirt"), ("t-shirt", "t-shirt"),
+            ("any clothes and underwear", "any clothes and underwear"), ("shirt trousers bra", "shirt trousers bra"),
+            ("c l o t h e s", "c l o t h e s"), ("low quality\nclothed", "clothed"),
+        ],
+    )  # fmt: skip
+    def test_nudity_by_subtraction(self, policy: Policy, text: str, words: str) -> None:
+        verdict = policy.check_text(text, field="negative_prompt", embed=None)[0]
+        assert (verdict.allowed, verdict.rule, verdict.words) == (False, "sexual/subtraction", (words,))
+        assert "clothes" in verdict.reason and verdict.offer is not None
+        assert "sexual/subtraction" not in refusals(policy, text, None)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "ugly clothes", "wrinkled shirt, stained dress", "clothes on the floor", "dressing table", "brass", "1, 2",
+            "no clothes, bad hands", "nude, nsfw, underwear", "jacket, hat, glasses",
+        ],
+    )  # fmt: skip
+    def test_clothes_that_are_only_described_or_not_alone(self, policy: Policy, text: str) -> None:
+        assert refusals(policy, text, None, "negative_prompt") == []
 
 
 class TestRequests:
@@ -154,8 +182,18 @@ class TestRequests:
         assert verdicts[0].subject == "caption" and not verdicts[0].allowed
 
     def test_allowed(self, policy: Policy, embed: Embed) -> None:
-        verdicts = policy.judge_request(Imagine(prompt="Pink elephants on parade"), embed=embed)
-        assert all(verdict.allowed for verdict in verdicts)
+        assert policy.judge_request(Imagine(prompt="Pink elephants on parade"), embed=None) == []
+        verdicts = policy.judge_request(Imagine(prompt="an old passport on a desk"), embed=embed)
+        assert verdicts and all(verdict.allowed and verdict.score >= RECORDED for verdict in verdicts)
+        assert len(verdicts) < len(policy.rules)
+
+    def test_every_artist_is_on_record(self, policy: Policy) -> None:
+        request = Imagine(prompt="a house by Monet and Van Gogh, portrait of Banksy in the studio")
+        assert [(v.rule, v.allowed) for v in policy.judge_request(request, embed=None)] == [
+            ("artist/public-domain", True),
+            ("artist/public-domain", True),
+            ("artist/living", True),
+        ]
 
 
 def test_explain(policy: Policy, embed: Embed) -> None:
@@ -253,6 +291,39 @@ def test_the_same_with_the_encoder(policy: Policy, embed: Embed, text: str) -> N
     assert verdicts == policy.check_text(text, field="prompt", embed=embed)
     assert all(word in text for verdict in verdicts for word in verdict.words)
     assert all(verdict.allowed or verdict.words for verdict in verdicts)
+
+
+LONGEST = 32_000
+LONG = {
+    "dashes": "a" + "-" * (LONGEST - 2) + "a",
+    "spaces": "a" + " " * (LONGEST - 2) + "a",
+    "items": "a," * (LONGEST // 2),
+    "one name": "banksy " * (LONGEST // 7),
+    "hits and excuses": "rape " * (LONGEST // 10) + "rape seed " * (LONGEST // 20),
+    "openings of phrases": "naked child beat up " * (LONGEST // 20),
+    "one word": "child " * (LONGEST // 6),
+    "letters": "a  b " * (LONGEST // 5),
+    "one character of eighteen": "\ufdfa" * LONGEST,
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
+def test_time_is_linear_in_the_text(policy: Policy, name: str, field: str) -> None:
+    start = time.process_time()
+    policy.check_text(LONG[name], field=field, embed=None)
+    assert time.process_time() - start < 2
+
+
+def test_a_long_list_is_embedded_in_bounded_pieces(policy: Policy) -> None:
+    counts: list[int] = []
+
+    def counted(texts: list[str]) -> np.ndarray:
+        counts.append(len(texts))
+        return np.full((len(texts), 384), 384**-0.5, np.float32)
+
+    policy.check_text(", ".join(f"thing {n}" for n in range(2500)), field="negative_prompt", embed=counted)
+    assert counts == [MOST]
 
 
 def test_a_very_long_text_is_judged_in_bounded_pieces(policy: Policy) -> None:

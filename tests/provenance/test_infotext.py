@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.provenance.conftest import PROMPT, make_receipt
 
-from fantascope.provenance.infotext import NEGATIVE, PAIR, Parameters, parameters_of, parse
+from fantascope.provenance.infotext import MAX_SETTINGS, NEGATIVE, PAIR, Parameters, parameters_of, parse
 
 LINE = st.text(st.characters(blacklist_categories=("Cs", "Cc", "Zl", "Zp")), max_size=60).map(str.strip)
 TEXT = st.lists(LINE, max_size=4).map("\n".join).map(str.strip)
@@ -68,6 +71,21 @@ def test_a_foreign_text() -> None:
     assert found.settings["Lora hashes"] == "ink: abc, b: def"
     assert found.settings["Size"] == "512x768"
     assert list(found.settings) == ["Steps", "Sampler", "CFG scale", "Seed", "Size", "Lora hashes", "Version"]
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 200_000, "a" * 60_000, "a " * 30_000, "a" + " " * 60_000 + "b", "ab:" * 20_000, 'ab:"' * 15_000]
+)
+def test_time_is_linear_in_the_text(text: str) -> None:
+    start = time.process_time()
+    parse(text)
+    assert time.process_time() - start < 1
+
+
+def test_a_line_too_long_for_settings_is_prompt() -> None:
+    line = "Steps: 1, Seed: 2, Size: 3x4, Note: " + "x" * MAX_SETTINGS
+    assert parse(line) == Parameters(line)
+    assert list(parse(line[:MAX_SETTINGS]).settings) == ["Steps", "Seed", "Size", "Note"]
 
 
 def test_two_pairs_are_no_settings() -> None:

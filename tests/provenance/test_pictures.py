@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -102,6 +103,14 @@ def test_no_such_file(tmp_path: Path) -> None:
         verify(tmp_path / "nothing.png")
     with pytest.raises(InvalidPicture, match="cannot be read"):
         verify(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_pipes_and_devices_are_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", Path("/dev/zero"), Path("/dev/null")):
+        with pytest.raises(InvalidPicture, match="no regular file"):
+            pictures.load(path)
 
 
 @pytest.mark.parametrize("name", FILES)

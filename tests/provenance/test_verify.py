@@ -4,19 +4,37 @@ from __future__ import annotations
 
 import io
 import json
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from tests.provenance.conftest import PROMPT, SEED, flat_art, make_receipt, sealed
 from tests.provenance.test_pictures import chunk
 
 from fantascope.errors import InvalidPicture, ProvenanceError, UnknownName
-from fantascope.provenance import container, pictures, pixels_hash, receipt_of, seal
-from fantascope.provenance.manifest import read_manifest
-from fantascope.provenance.verify import Report, receipt_id_of, verify
+from fantascope.provenance import container, pictures, pixels_hash, seal, signed_record
+from fantascope.provenance.manifest import Manifest, read_manifest
+from fantascope.provenance.mark import Mark
+from fantascope.provenance.verify import (
+    Report,
+    SignedRecord,
+    _disclosure,
+    _File,
+    _licences,
+    _mark,
+    _record,
+    _signature,
+    _training,
+    shown,
+    verify,
+)
+from fantascope.receipt import Weight
 
 FORMS = [("png", 90), ("jpeg", 75), ("webp", 80), ("webp", 100)]
 
@@ -66,8 +84,8 @@ def test_a_sealed_picture_holds(form: str, quality: int, keys: Path, flat: np.nd
         "licence unet",
         "licence upscaler",
     ]
-    assert report.receipt_id == receipt.id == receipt_id_of(data)
-    assert receipt_of(data) == receipt
+    assert report.receipt_id == receipt.id == signed_record(data, keys).id
+    assert signed_record(data, keys).receipt == receipt
     assert "BSD-3-Clause" in text_of(report, "licence upscaler")
     assert pictures.probe(data).lossless == (form == "png" or quality == 100)
 
@@ -94,7 +112,7 @@ def test_a_prompt_beyond_latin_1_and_a_very_long_one(prompt: str, form: str, key
     request = make_receipt().request | {"prompt": prompt, "negative_prompt": "y" * 1000}
     data, receipt = sealed(picture, keys, form, request=request)
     assert verify(data, trust=keys).ok
-    assert receipt_of(data) == receipt
+    assert signed_record(data, keys).receipt == receipt
     text = container.parameters_in(pictures.probe(data))
     if form != "png" and len(prompt) > 30_000:
         assert text is None
@@ -105,7 +123,7 @@ def test_a_prompt_beyond_latin_1_and_a_very_long_one(prompt: str, form: str, key
 def test_odd_numbers_come_back_exactly(keys: Path, picture: np.ndarray) -> None:
     request = make_receipt().request | {"guidance": 0.1 + 0.2, "guidance_rescale": 1 / 3}
     data, receipt = sealed(picture, keys, request=request)
-    assert receipt_of(data) == receipt
+    assert signed_record(data, keys).receipt == receipt
     assert verify(data, trust=keys).ok
 
 
@@ -122,8 +140,8 @@ def test_private_mode_leaks_nothing(form: str, quality: int, keys: Path, flat: n
     assert report.ok
     assert set(verdicts(report).values()) == {"holds"}
     assert "private" in text_of(report, "record")
-    assert receipt_of(data) is None
-    assert receipt_id_of(data) == receipt.id
+    assert signed_record(data, keys).receipt is None
+    assert signed_record(data, keys).id == receipt.id
 
 
 def test_the_private_search_would_find_a_leak(keys: Path, picture: np.ndarray) -> None:
@@ -191,10 +209,11 @@ def test_a_resaved_file_still_names_its_receipt(
     assert verdicts(report)["mark"] == "holds"
     assert "in this gallery" in text_of(report, "mark")
     assert verdicts(report)["ai-disclosure"] == "holds"
-    assert report.receipt_id == receipt_id_of(again) == receipt.id
+    assert report.receipt_id == signed_record(again, keys).id == receipt.id
     elsewhere = verify(again, trust=keys, known=lambda name: False)
     assert "not in this gallery" in text_of(elsewhere, "mark")
-    assert receipt_of(again) is None
+    assert "gallery" not in text_of(verify(again, trust=keys, known=None), "mark")
+    assert signed_record(again, keys).receipt is None
 
 
 def test_without_manifest_the_text_is_only_a_claim(keys: Path, flat: np.ndarray) -> None:
@@ -202,7 +221,8 @@ def test_without_manifest_the_text_is_only_a_claim(keys: Path, flat: np.ndarray)
     report = verify(stripped(data), trust=keys)
     found = verdicts(report)
     assert (found["signature"], found["mark"], found["record"]) == ("absent", "holds", "unknown")
-    assert found["ai-disclosure"] == found["training"] == "holds"
+    assert (found["ai-disclosure"], found["training"]) == ("holds", "unknown")
+    assert "(unsigned)" in text_of(report, "ai-disclosure") and "(unsigned:" in text_of(report, "training")
     assert found["licence"] == "absent"
     assert not report.ok
     assert report.receipt_id == receipt.id
@@ -296,6 +316,94 @@ def test_a_camera_marker_is_no_disclosure(keys: Path) -> None:
     file = io.BytesIO()
     Image.fromarray(flat_art(9, 128)).save(file, "WEBP", xmp=packet)
     assert verdicts(verify(file.getvalue(), trust=keys))["ai-disclosure"] == "absent"
+
+
+@pytest.mark.parametrize("packet", [b"DigitalSourceType ", b"plus:DataMining ", b"DigitalSourceType" + b" " * 5000])
+def test_time_is_linear_in_the_xmp(packet: bytes) -> None:
+    found = pictures.Probe("png", xmp=packet * (2_000_000 // len(packet)))
+    start = time.process_time()
+    assert container.source_type_in(found) is container.mining_in(found) is container.receipt_id_in(found) is None
+    assert time.process_time() - start < 1
+
+
+def xmp_file(packet: bytes) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(flat_art(9, 128)).save(file, "JPEG", xmp=packet)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("term", "verdict"), [("DMI-PROHIBITED", "unknown"), ("DMI-\x1b[2J", "absent"), ("DMI-WHATEVER", "absent")]
+)
+def test_mining_terms_of_an_unsigned_file(term: str, verdict: str, keys: Path) -> None:
+    packet = f'<rdf:Description plus:DataMining="http://ns.useplus.org/ldf/vocab/{term}"/>'.encode()
+    assert verdicts(verify(xmp_file(packet), trust=keys))["training"] == verdict
+
+
+NASTY = "\x1b[2J\nsignature holds\r\u202e\u200b\u2028\x9b\U000e0041"
+
+
+def test_nothing_in_a_file_writes_our_lines(keys: Path, picture: np.ndarray) -> None:
+    """Strings of a validly signed record, of a foreign certificate, of C2PA codes and of XMP, all hostile."""
+    weight = Weight(part=NASTY, path="", sha256=NASTY, licence=NASTY + "x" * 10_000)
+    data, _ = sealed(picture, keys, ran=make_receipt().ran.model_copy(update={"weights": (weight,) * 100}))
+    report = verify(data, trust=keys)
+    assert len(report.checks) < 80
+    hostile = Manifest(
+        valid=False,
+        trusted=False,
+        failures=(NASTY,) * 1000,
+        issuer=NASTY * 1000,
+        mining={NASTY: NASTY},
+        sources=("trainedAlgorithmicMedia",),
+        record={"id": NASTY, "ran": {"weights": [{"part": NASTY, "licence": {NASTY: 1}}]}},
+    )
+    packet = f'<r DigitalSourceType="{NASTY.replace(chr(10), "").replace(chr(13), "")}"/>'.encode()
+    pixels = np.asarray(picture)
+    files = [
+        _File(pictures.Probe("png", xmp=packet), pixels, found, None, Mark(None, 0.0, ""), None)
+        for found in (hostile, replace(hostile, valid=True), replace(hostile, valid=True, trusted=True))
+    ]
+    lines = list(report.checks)
+    for file in files:
+        lines += [_signature(file), _mark(file, None), _record(file), _disclosure(file), _training(file)]
+        lines += _licences(file)
+    for line in lines:
+        assert (line.name + line.text).isprintable() and len(line.name + line.text) < 1000, line
+    assert _record(files[1]).verdict == "fails" and "no receipt id" in _record(files[1]).text
+
+
+@given(st.text(), st.integers(1, 100))
+def test_shown_is_printable_and_bounded(text: str, most: int) -> None:
+    said = shown(text, most)
+    assert len(said) == min(len(text), most)
+    assert said.isprintable()
+    assert said == text or not text.isprintable() or len(text) > most
+
+
+class TestSignedRecord:
+    def test_signed(self, keys: Path, picture: np.ndarray) -> None:
+        data, receipt = sealed(picture, keys)
+        assert signed_record(data, keys) == SignedRecord(receipt, False, receipt.id, True, True)
+
+    def test_private(self, keys: Path, picture: np.ndarray) -> None:
+        data, receipt = sealed(picture, keys, private=True)
+        assert signed_record(data, keys) == SignedRecord(None, True, receipt.id, True, True)
+
+    def test_changed_and_foreign(self, keys: Path, tmp_path: Path, picture: np.ndarray) -> None:
+        data, receipt = sealed(picture, keys)
+        changed = signed_record(with_text(data, (b"pink", b"grey")), keys)
+        assert (changed.receipt, changed.valid, changed.trusted) == (receipt, False, False)
+        theirs = signed_record(data, tmp_path)
+        assert (theirs.valid, theirs.trusted) == (True, False)
+
+    def test_mark_and_xmp_only(self, keys: Path, flat: np.ndarray) -> None:
+        data, receipt = sealed(flat, keys)
+        for left in (resaved(data, "JPEG", quality=90), stripped(data)):
+            assert signed_record(left, keys) == SignedRecord(None, False, receipt.id, False, False)
+        small, receipt = sealed(flat_art(5, 96), keys)
+        assert signed_record(stripped(small), keys).id == receipt.id
+        assert signed_record(png_with(), keys).id is None
 
 
 def test_a_small_picture_says_that_it_is_not_marked(keys: Path) -> None:

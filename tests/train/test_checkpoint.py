@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -12,7 +10,7 @@ transformers = pytest.importorskip("transformers")
 
 from fantascope.data.compose import read_vocabulary  # noqa: E402
 from fantascope.data.ledger import read_ledger  # noqa: E402
-from fantascope.spec import EMBEDDED  # noqa: E402
+from fantascope.spec import EMBEDDED, read_spec  # noqa: E402
 from fantascope.train.checkpoint import hash_weights  # noqa: E402
 from fantascope.train.text import load_text_encoder  # noqa: E402
 from fantascope.train.upscale import load_upscaler  # noqa: E402
@@ -40,8 +38,7 @@ def test_plain_diffusers_draws_with_it() -> None:
 
 
 def test_hashes_and_size() -> None:
-    spec = json.loads((EMBEDDED / "spec.json").read_text("utf-8"))
-    assert spec["sha256"] == hash_weights(EMBEDDED)
+    assert read_spec(EMBEDDED / "fantascope.json").weights == hash_weights(EMBEDDED)
     weights = sum(path.stat().st_size for path in EMBEDDED.rglob("*.safetensors"))
     assert weights < 60e6
 
@@ -50,5 +47,5 @@ def test_the_ledger_covers_every_drawing() -> None:
     rows = read_ledger(EMBEDDED / "ledger.jsonl")
     assert {row["name"] for row in rows} == set(read_vocabulary())
     assert {row["licence"] for row in rows} == {"MIT"}
-    spec = json.loads((EMBEDDED / "spec.json").read_text("utf-8"))
-    assert spec["ledger_root"] == (EMBEDDED / "ledger.jsonl.root").read_text("utf-8").strip()
+    root = (EMBEDDED / "ledger.jsonl.root").read_text("utf-8").strip()
+    assert read_spec(EMBEDDED / "fantascope.json").training_ledger == root

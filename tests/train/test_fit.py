@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
 
-from fantascope.errors import BrokenModelFile  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
+
+from fantascope.errors import BrokenModelFile, InvalidValue  # noqa: E402
 from fantascope.train.fit import FitConfig, fit, learning_rate, load_weights  # noqa: E402
+from fantascope.train.latents import EMPTY, _store  # noqa: E402
 
 SCRIPT = """
 import os, signal, sys
@@ -55,6 +63,54 @@ def test_a_killed_run_resumes_to_the_same_bytes(tmp_path: Path, kind: str) -> No
     assert _run(tmp_path / "cut", 0, kind) == 0
     whole, cut = ((tmp_path / name / "state.safetensors").read_bytes() for name in ("whole", "cut"))
     assert whole == cut
+    assert _steps(tmp_path / "cut") == list(range(1, 13)), "a row was lost or said twice"
+
+
+STAGE = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from fantascope.train import base
+from fantascope.train.fit import FitConfig
+from fantascope.train.latents import Pool
+from fantascope.train.parts import denoiser
+
+torch.set_num_threads(1)
+base.denoiser = lambda: denoiser((32, 32), text=16)
+folder = Path(sys.argv[1])
+config = base.BaseConfig(FitConfig(steps=6, batch=2, warmup=2, report_every=1, save_every=2))
+
+def start(run, kill_at):
+    child = os.fork()
+    if child == 0:
+        for event in base.train_base(config, folder / run, Pool(folder / "pool")):
+            if event.step == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+print([start(run, at) for run, at in (("whole", 0), ("cut", 3), ("cut", 5), ("cut", 0))])
+"""
+
+
+def test_a_killed_base_stage_resumes_to_the_same_bytes(tmp_path: Path) -> None:
+    """The real stage: UNet, pool, autocast, channels last, Muon, running mean."""
+    torch.manual_seed(0)
+    pool = tmp_path / "pool"
+    pool.mkdir()
+    texts = {"text": torch.randn(3, 32, 16).half()}
+    shard = texts | {"latent": torch.randn(5, 4, 16, 16).half(), "row": torch.tensor([0, 1, 2, 0, 1])}
+    _store(pool / EMPTY, {"text": texts["text"][:1].clone()}, {"scenes": 5})
+    _store(pool / "0000.safetensors", shard, {})
+    done = subprocess.run([sys.executable, "-c", STAGE, str(tmp_path)], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[0, -9, -9, 0]", done.stderr
+    whole, cut = ((tmp_path / name / "state.safetensors").read_bytes() for name in ("whole", "cut"))
+    assert whole == cut
+    assert _steps(tmp_path / "cut") == list(range(1, 7))
+
+
+def _steps(run: Path) -> list[int]:
+    return [json.loads(line)["step"] for line in (run / "log.jsonl").read_text("utf-8").splitlines()]
 
 
 def _fit_a_line(run: Path, steps: int) -> tuple[torch.nn.Linear, list[float]]:
@@ -92,15 +148,82 @@ def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
     _fit_a_line(tmp_path, 10)
     before = (tmp_path / "state.safetensors").read_bytes()
     model = torch.nn.Linear(2, 2)
-    assert list(fit(model, lambda batch, source: (None, {}), lambda step: iter(()), FitConfig(10, 8), tmp_path)) == []
+    assert list(_resume(model, tmp_path)) == []
     assert (tmp_path / "state.safetensors").read_bytes() == before
 
 
 def test_a_state_of_another_model_is_refused(tmp_path: Path) -> None:
     _fit_a_line(tmp_path, 10)
-    config = FitConfig(20, 8)
     with pytest.raises(BrokenModelFile, match="another model"):
-        list(fit(torch.nn.Linear(3, 3), lambda batch, source: (None, {}), lambda step: iter(()), config, tmp_path))
+        list(_resume(torch.nn.Linear(3, 3), tmp_path))
+
+
+def _resume(model: torch.nn.Module, run: Path, also: dict[str, float] | None = None, **changed: Any) -> Iterator[Any]:
+    """Start a run of `_fit_a_line(run, 10)` again with other settings, and nothing to learn from."""
+    config = FitConfig(steps=10, batch=8, rate=0.3, warmup=5, report_every=10, save_every=50, ema=0.9)
+    return fit(model, lambda batch, source: (None, {}), lambda step: iter(()), replace(config, **changed), run, also)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"seed": 1}, "seed 0 and not 1"),
+        ({"batch": 4}, "batch 8 and not 4"),
+        ({"rate": 0.1, "muon": False}, "muon True and not False, rate 0.3 and not 0.1"),
+        ({"data": "other"}, "data '' and not 'other'"),
+        ({"also": {"noise": 0.1}}, "noise None and not 0.1"),
+        ({"steps": 20}, "steps 10 and not 20"),
+        ({"warmup": 6}, "warmup 5 and not 6"),
+    ],
+)
+def test_a_run_is_not_resumed_with_other_settings(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
+    _fit_a_line(tmp_path, 10)
+    with pytest.raises(InvalidValue, match=re.escape(said)):
+        list(_resume(torch.nn.Linear(2, 2), tmp_path, **changed))
+
+
+def test_what_does_not_touch_the_weights_may_change(tmp_path: Path) -> None:
+    _fit_a_line(tmp_path, 10)
+    assert list(_resume(torch.nn.Linear(2, 2), tmp_path, save_every=3, report_every=1)) == []
+
+
+def test_a_run_may_be_made_longer_before_its_rate_falls(tmp_path: Path) -> None:
+    def start(steps: int) -> list[int]:
+        torch.manual_seed(0)
+        model = torch.nn.Linear(2, 2)
+        config = FitConfig(steps=steps, batch=1, warmup=2, cooldown=0.5, report_every=1, save_every=2)
+        found = []
+        for event in fit(model, lambda b, s: (model(b["x"]).square().mean(), {}), _ones, config, tmp_path):
+            found.append(event.step)
+            if event.step == 4:
+                break
+        return found
+
+    assert start(8) == [1, 2, 3, 4]
+    assert start(12)[0] == 5
+    with pytest.raises(InvalidValue, match="steps 12 and not 8"):
+        start(8)
+
+
+def _ones(step: int) -> Iterator[dict[str, Any]]:
+    while True:
+        yield {"x": torch.ones(1, 2)}
+
+
+def test_a_state_from_before_settings_were_kept_is_taken(tmp_path: Path) -> None:
+    _fit_a_line(tmp_path, 10)
+    path = tmp_path / "state.safetensors"
+    save_file(load_file(path), path, metadata={"step": "10"})
+    assert list(_resume(torch.nn.Linear(2, 2), tmp_path, seed=5)) == []
+    assert load_weights(torch.nn.Linear(2, 2), tmp_path) == 10
+
+
+def test_a_row_cut_short_by_a_kill_goes(tmp_path: Path) -> None:
+    _fit_a_line(tmp_path, 10)
+    with (tmp_path / "log.jsonl").open("a") as log:
+        log.write('{"step": 11, "lo')
+    list(_resume(torch.nn.Linear(2, 2), tmp_path))
+    assert _steps(tmp_path) == [10]
 
 
 def test_the_rate_rises_stays_and_falls_to_nothing() -> None:

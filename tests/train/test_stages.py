@@ -13,7 +13,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
-from fantascope.spec import EMBEDDED  # noqa: E402
+from fantascope.data.ledger import read_ledger  # noqa: E402
+from fantascope.spec import EMBEDDED, read_spec  # noqa: E402
 from fantascope.train.assemble import assemble  # noqa: E402
 from fantascope.train.autoencode import (  # noqa: E402
     AutoencoderConfig,
@@ -22,7 +23,7 @@ from fantascope.train.autoencode import (  # noqa: E402
     train_decoder,
 )
 from fantascope.train.base import BaseConfig, sample, train_base  # noqa: E402
-from fantascope.train.checkpoint import read_module  # noqa: E402
+from fantascope.train.checkpoint import hash_weights, read_module  # noqa: E402
 from fantascope.train.fit import FitConfig  # noqa: E402
 from fantascope.train.latents import Pool, write_pool  # noqa: E402
 from fantascope.train.optim import orthogonal  # noqa: E402
@@ -40,6 +41,11 @@ def _pictures(step: int) -> Iterator[dict[str, Any]]:
         step += 1
 
 
+def _scenes(first: int, last: int) -> Iterator[tuple[Any, str]]:
+    for k in range(first, last):
+        yield next(_pictures(k))["picture"][0], f"a box {k % 3}"
+
+
 def _steps(events: Iterator[Any]) -> list[int]:
     return [event.step for event in events if np.isfinite(event.loss)]
 
@@ -48,11 +54,12 @@ def test_from_pictures_to_a_checkpoint(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoint"
     for part in ("text_encoder", "tokenizer"):
         shutil.copytree(EMBEDDED / part, folder / part)
+    for name in ("ledger.jsonl", "ledger.jsonl.root"):
+        shutil.copyfile(EMBEDDED / name, folder / name)
     assert _steps(train_autoencoder(AutoencoderConfig(FIT, halved=1.0), tmp_path / "ae", _pictures)) == [1, 2]
     before = freeze_autoencoder(tmp_path / "ae", _pictures, folder)
     assert np.isfinite(before)
-    scenes = [(next(_pictures(k))["picture"][0], f"a box {k % 3}") for k in range(5)]
-    assert list(write_pool(scenes, folder, tmp_path / "pool", shard=3)) == [3, 5]
+    assert list(write_pool(_scenes, 5, folder, tmp_path / "pool", shard=3)) == [3, 5]
     pool = Pool(tmp_path / "pool")
     assert len(pool) == 5 and pool.text.shape == (5, 32, 384)
     assert _steps(train_base(BaseConfig(FIT), tmp_path / "base", pool)) == [1, 2]
@@ -61,8 +68,9 @@ def test_from_pictures_to_a_checkpoint(tmp_path: Path) -> None:
     assert _steps(train_upscaler(config, tmp_path / "up", _pictures, folder)) == [1, 2]
     encoder = autoencoder()
     read_module(encoder, folder / "vae")
-    said = assemble(folder, tmp_path / "base", tmp_path / "decoder", tmp_path / "up", "0" * 64)
-    assert said["trained_steps"] == {"unet": 2, "decoder": 2, "upscaler": 2} and len(said["sha256"]) == 4
+    runs = {"base": tmp_path / "base", "decoder": tmp_path / "decoder", "upscaler": tmp_path / "up"}
+    assert assemble(folder, read_ledger, **runs) == {"unet": 2, "decoder": 2, "upscaler": 2}
+    assert read_spec(folder / "fantascope.json").weights == hash_weights(folder)
     after = autoencoder()
     read_module(after, folder / "vae")
     assert torch.equal(after.encoder.conv_in.weight, encoder.encoder.conv_in.weight)

@@ -21,7 +21,7 @@ def rules(context: typer.Context) -> None:
 
     policy = Policy.load()
     print(f"Policy {policy.version}, sha256 {policy.hash}")
-    for rule in policy.rules:
+    for rule in (*policy.rules, policy.data.subtraction):
         print(f"  {rule.id:<28} from {rule.threshold:.2f}  {rule.reason}")
 
 

@@ -52,7 +52,7 @@ def read_ledger(path: Path) -> list[dict[str, Any]]:
     beside = path.with_suffix(path.suffix + ".root")
     for file in (path, beside):
         if not file.is_file():
-            raise ModelNotFound(f"There is no {file}.", param="ledger", hint="fantascope data ledger PACKAGE --out FILE")
+            raise ModelNotFound(f"There is no {file}.", param="ledger", hint="fantascope data ledger")
     lines = path.read_text("utf-8").splitlines()
     root = beside.read_text("utf-8").strip()
     if root_hash(lines) != root:

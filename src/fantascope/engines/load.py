@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fantascope.engines.base import Choice, Engine
-from fantascope.errors import MissingExtra, ModelError, UnknownName, Unsupported
+from fantascope.errors import FantascopeError, MissingExtra, ModelError, UnknownName, Unsupported
 from fantascope.settings import Settings
 from fantascope.spec import EMBEDDED, ENGINES_OF, Spec
 
@@ -251,6 +251,7 @@ class Engines:
         self._slots: dict[Key, _Slot] = {}
         self._guard = threading.Lock()
         self._closed = False
+        self._ahead: threading.Thread | None = None
 
     @contextmanager
     def lease(self, spec: Spec, choice: Choice) -> Iterator[Engine]:
@@ -292,8 +293,28 @@ class Engines:
                 idle = self._evict()
             _close(idle)
 
+    def prefetch(self, spec: Spec, choice: Choice, request: Any) -> None:
+        """Begin to load what a resolved request will need, beside the caller, where an engine can do that cheaply.
+
+        Only engines with a `warm` method do (graph). An error is not lost: the lease that follows meets it again.
+        """
+        if choice.engine != "graph" or self._closed:
+            return
+
+        def load() -> None:
+            try:
+                with self.lease(spec, choice) as engine:
+                    getattr(engine, "warm", lambda _: None)(request)
+            except FantascopeError as error:
+                log.info("loading ahead stopped: %s", error.message)
+
+        self._ahead = threading.Thread(target=load, name="prefetch", daemon=True)
+        self._ahead.start()
+
     def close(self) -> None:
         """Close every idle engine now, and those in use when they come back."""
+        if self._ahead is not None:
+            self._ahead.join()
         with self._guard:
             self._closed, self.limit = True, 0
             idle = self._evict()
@@ -309,9 +330,9 @@ class Engines:
             gpu: Take everything that lies on a GPU, too.
         """
         out: list[Engine] = []
-        for key, slot in list(self._slots.items()):
-            over = len(self._slots) > self.limit or (gpu and key[3] != "cpu")
-            if slot.users == 0 and over:
+        asked = {key for key in self._slots if gpu and key[3] != "cpu"}
+        for key, slot in sorted(self._slots.items(), key=lambda item: item[0] not in asked):
+            if slot.users == 0 and (key in asked or len(self._slots) > self.limit):
                 del self._slots[key]
                 if slot.engine is not None:
                     out.append(slot.engine)

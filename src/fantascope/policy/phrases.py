@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Generic, TypeVar
+
+USUAL = 40
+"""Letters of a word that is worth remembering."""
 
 GAP, WIDE_GAP = 4, 12
 """How many words `...` and `......` may skip."""
@@ -74,9 +77,9 @@ class Cover:
 
 T = TypeVar("T")
 
-Choice = tuple[tuple[str, ...], ...]
+Choice = Mapping[str, tuple[tuple[str, ...], ...]]
 Element = Choice | int
-"""Alternatives, each a sequence of words; or a gap: words to skip at most, negative when sentences may be crossed."""
+"""Alternatives by first word, each a sequence of words; or a gap: words to skip at most, negative across sentences."""
 
 Phrase = tuple[Element, ...]
 
@@ -88,25 +91,54 @@ def fold(text: str) -> tuple[str, Sequence[int]]:
     chars: list[str] = []
     places: list[int] = []
     for place, char in enumerate(text):
-        for part in unicodedata.normalize("NFKD", char).casefold().translate(_LOOKALIKES):
-            if unicodedata.category(part) not in ("Mn", "Me", "Cf"):
-                chars.append(part)
-                places.append(place)
+        plain = _plain(char)
+        chars.append(plain)
+        places += [place] * len(plain)
     return "".join(chars), places
+
+
+@lru_cache(maxsize=8192)
+def _plain(char: str) -> str:
+    parts = unicodedata.normalize("NFKD", char).casefold().translate(_LOOKALIKES)
+    return "".join(part for part in parts if unicodedata.category(part) not in ("Mn", "Me", "Cf"))
 
 
 def tokenise(text: str) -> tuple[list[Token], list[Token]]:
     """Return the words of a text as written, and as read through spacing, separators and digits for letters."""
     folded, places = fold(text)
-    plain = [_token(folded, places, m.start(), m.end(), _forms(m.group())) for m in _WORD.finditer(folded)]
+    plain = [_token(folded, places, m.start(), m.end(), _as_written(m.group())) for m in _WORD.finditer(folded)]
     return plain, list(_joined(folded, places))
 
 
-def _token(folded: str, places: Sequence[int], start: int, end: int, spellings: Iterable[str]) -> Token:
+Spelled = tuple[str, frozenset[str]]
+"""The first spelling of a word, and the keys of all (see `Token`)."""
+
+
+def _token(folded: str, places: Sequence[int], start: int, end: int, spelled: Spelled) -> Token:
+    stop = _STOP.search(folded, end, end + 2) is not None
+    return Token(*spelled, places[start], places[end - 1] + 1, stop)
+
+
+def _spelled(spellings: Iterable[str]) -> Spelled:
     forms = dict.fromkeys(spellings)
     keys = {"=" + form for form in forms}.union(*(bases(form) for form in forms))
-    stop = _STOP.search(folded[end : end + 2]) is not None
-    return Token(next(iter(forms), ""), frozenset(keys), places[start], places[end - 1] + 1, stop)
+    return next(iter(forms), ""), frozenset(keys)
+
+
+def _once(spell: Callable[[str], Spelled]) -> Callable[[str], Spelled]:
+    """Remember what words of usual length are: a text repeats its words."""
+    known = lru_cache(maxsize=8192)(spell)
+    return lambda word: known(word) if len(word) <= USUAL else spell(word)
+
+
+@_once
+def _as_written(word: str) -> Spelled:
+    return _spelled(_forms(word))
+
+
+@_once
+def _as_read(chunk: str) -> Spelled:
+    return _spelled(_read(chunk))
 
 
 def _forms(word: str) -> Iterator[str]:
@@ -134,7 +166,7 @@ def _joined(folded: str, places: Sequence[int]) -> Iterator[Token]:
             continue
         yield from _merge(folded, places, run)
         run = []
-        yield _token(folded, places, start, end, _read(folded[start:end]))
+        yield _token(folded, places, start, end, _as_read(folded[start:end]))
     yield from _merge(folded, places, run)
 
 
@@ -151,11 +183,11 @@ def _trimmed(folded: str, start: int, end: int) -> tuple[int, int]:
 def _merge(folded: str, places: Sequence[int], run: list[tuple[int, int]]) -> Iterator[Token]:
     if len(run) < 3:
         for start, end in run:
-            yield _token(folded, places, start, end, _read(folded[start:end]))
+            yield _token(folded, places, start, end, _as_read(folded[start:end]))
         return
     word = "".join(folded[start:end] for start, end in run)
     forms = [*_read(word), *(_read(word[1:]) if word[0] in "ai" else ())]
-    yield _token(folded, places, run[0][0], run[-1][1], forms)
+    yield _token(folded, places, run[0][0], run[-1][1], _spelled(forms))
 
 
 def _read(chunk: str) -> Iterator[str]:
@@ -195,7 +227,15 @@ def _words(text: str, exact: bool) -> tuple[str, ...]:
 
 def compile_name(name: str) -> Phrase:
     """Return the phrase that is this name, letter for letter."""
-    return ((_words(name, True),),)
+    return (_choice((_words(name, True),)),)
+
+
+@lru_cache(maxsize=4096)
+def _choice(options: tuple[tuple[str, ...], ...]) -> Choice:
+    found: dict[str, tuple[tuple[str, ...], ...]] = {}
+    for option in options:
+        found[option[0]] = (*found.get(option[0], ()), option)
+    return found
 
 
 def compile_phrase(pattern: str, lists: Mapping[str, Sequence[str]]) -> list[Phrase]:
@@ -213,13 +253,13 @@ def compile_phrase(pattern: str, lists: Mapping[str, Sequence[str]]) -> list[Phr
         elif part[0] == "<":
             if part[1:-1] not in lists:
                 raise ValueError(f"there is no list {part[1:-1]!r}")
-            element = tuple(_words(item, False) for item in lists[part[1:-1]])
+            element = _choice(tuple(_words(item, False) for item in lists[part[1:-1]]))
         elif part[0] == "{":
             options = [option.strip() for option in part[1:-1].split("|")]
             optional = "" in options
-            element = tuple(_words(option.lstrip("="), option[0] == "=") for option in options if option)
+            element = _choice(tuple(_words(option.lstrip("="), option[0] == "=") for option in options if option))
         else:
-            element = (_words(part.lstrip("="), part[0] == "="),)
+            element = _choice((_words(part.lstrip("="), part[0] == "="),))
         phrases = [phrase + [element] for phrase in phrases] + (phrases if optional else [])
     if any(not p or isinstance(p[0], int) or isinstance(p[-1], int) for p in phrases):
         raise ValueError("a phrase starts and ends with a word")
@@ -236,17 +276,21 @@ class Index(Generic[T]):
         """Add a phrase of `owner`."""
         first = phrase[0]
         assert not isinstance(first, int)
-        for word in {option[0] for option in first}:
+        for word in first:
             self._by_word.setdefault(word, []).append((owner, phrase))
 
     def find(self, tokens: Sequence[Token]) -> Iterator[tuple[T, Span, int, int]]:
         """Yield (owner, span of characters, first token, token behind the last) of every match."""
+        begun: dict[frozenset[str], list[tuple[T, Phrase]]] = {}
         for at, token in enumerate(tokens):
-            for key in sorted(token.keys & self._by_word.keys()):
-                for owner, phrase in self._by_word[key]:
-                    end = _match(phrase, 0, tokens, at)
-                    if end:
-                        yield owner, Span(token.start, tokens[end - 1].end), at, end
+            if token.keys not in begun:
+                begun[token.keys] = [
+                    each for key in sorted(token.keys & self._by_word.keys()) for each in self._by_word[key]
+                ]
+            for owner, phrase in begun[token.keys]:
+                end = _match(phrase, 0, tokens, at)
+                if end:
+                    yield owner, Span(token.start, tokens[end - 1].end), at, end
 
 
 def _match(phrase: Phrase, k: int, tokens: Sequence[Token], at: int) -> int:
@@ -262,10 +306,13 @@ def _match(phrase: Phrase, k: int, tokens: Sequence[Token], at: int) -> int:
             if end:
                 return end
         return 0
-    for option in element:
-        end = at + len(option)
-        if end <= len(tokens) and all(word in tokens[at + n].keys for n, word in enumerate(option)):
-            found = _match(phrase, k + 1, tokens, end)
-            if found:
-                return found
+    if at >= len(tokens):
+        return 0
+    for first in sorted(tokens[at].keys & element.keys()):
+        for option in element[first]:
+            end = at + len(option)
+            if end <= len(tokens) and all(option[n] in tokens[at + n].keys for n in range(1, len(option))):
+                found = _match(phrase, k + 1, tokens, end)
+                if found:
+                    return found
     return 0

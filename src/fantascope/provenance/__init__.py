@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_PUBLIC = {"mark_pixels": "sealing", "pixels_hash": "sealing", "seal": "sealing", "receipt_of": "verify"}
+_PUBLIC = {"mark_pixels": "sealing", "pixels_hash": "sealing", "seal": "sealing", "signed_record": "verify"}
 
 __all__ = sorted(_PUBLIC)
 

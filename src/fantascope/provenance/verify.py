@@ -186,31 +186,6 @@ def signed_record(source: Path | bytes, trust: Path) -> SignedRecord:
     )
 
 
-def receipt_of(source: Path | bytes) -> Receipt | None:
-    """Return the receipt in a file's manifest, or None when there is none or it is private.
-
-    Whether the file is still what was signed is for `verify` to say.
-
-    Raises:
-        InvalidPicture: the file is not a picture that can be read safely.
-    """
-    return _receipt(manifest.read_manifest(source))
-
-
-def receipt_id_of(source: Path | bytes) -> str | None:
-    """Return the receipt id a file names: in its manifest, else in its pixels, else in its XMP; None when nowhere.
-
-    Raises:
-        InvalidPicture: the file is not a picture that can be read safely.
-    """
-    data = pictures.load(source)
-    name = _id(manifest.read_manifest(data))
-    if name is not None:
-        return name
-    probe = pictures.probe(data)
-    return mark.read(pictures.decode(probe)).payload or container.receipt_id_in(probe)
-
-
 def _id(signed: Manifest | None) -> str | None:
     """Return the receipt id in a manifest's record; what has not its form is none."""
     value = signed.record.get("id") if signed is not None and signed.record is not None else None

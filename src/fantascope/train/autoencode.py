@@ -77,7 +77,7 @@ def freeze_autoencoder(run: Path, batches: Batches, folder: Path) -> float:
 
     Args:
         run: Folder of the run.
-        batches: `picture` batches; the first eight are measured.
+        batches: `picture` batches; the first eight are measured, each at once.
         folder: The checkpoint folder.
 
     Returns:
@@ -86,10 +86,11 @@ def freeze_autoencoder(run: Path, batches: Batches, folder: Path) -> float:
     model = autoencoder()
     load_weights(model, run)
     source = batches(0)
-    pictures = torch.cat([torch.as_tensor(next(source)["picture"]) for _ in range(8)])
-    centre_latents(model, pictures)
+    parts = [torch.as_tensor(next(source)["picture"]) for _ in range(8)]
+    centre_latents(model, torch.cat(parts))
     write_module(model, folder / "vae")
-    return psnr(model.decode(model.encode(pictures).latent_dist.mean).sample, pictures)
+    guesses = [model.decode(model.encode(part).latent_dist.mean).sample for part in parts]
+    return psnr(torch.cat(guesses), torch.cat(parts))
 
 
 def train_decoder(config: AutoencoderConfig, run: Path, batches: Batches, folder: Path) -> Iterator[FitEvent]:

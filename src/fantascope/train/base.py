@@ -62,7 +62,7 @@ def train_base(config: BaseConfig, run: Path, pool: Pool) -> Iterator[FitEvent]:
             guess = model(noisy, times, text).sample
         return nn.functional.mse_loss(guess.float(), wanted), {}
 
-    also = {"stage": "base", "dropped": config.dropped, "lean": config.lean}
+    also: dict[str, str | float] = {"stage": "base", "dropped": config.dropped, "lean": config.lean}
     return fit(model, loss, partial(pool.batches, config.fit.batch), config.fit, run, also)
 
 
