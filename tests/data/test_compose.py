@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fantascope.data.batches import fingerprint
 from fantascope.data.caption import Concept
+from fantascope.data.card import contact_sheet, data_card
 from fantascope.data.compose import CANVAS, COLOURS, GRID, Composer, Scene, plan, plan_dense, read_vocabulary, recolour
 from fantascope.data.sources import read_iconify
+from fantascope.errors import LicenceMissing
 
 CONCEPTS = {
     "disc": Concept("disc", ("disc",), ("discs",)),
@@ -73,6 +77,37 @@ def test_drawing_is_deterministic_and_scales(package: Path) -> None:
     large = one.pixels(scene, 512).reshape(3, 128, 4, 128, 4).mean((2, 4))
     assert np.abs(large - small).mean() < 0.02
     assert one.render(plan_dense(3, CONCEPTS)).size == (128, 128)
+
+
+def test_a_sprite_that_may_not_be_trained_on_is_not_drawn(package: Path) -> None:
+    pytest.importorskip("pyvips")
+    sprites = [replace(sprite, licence="CC-BY-NC-4.0") for sprite in read_iconify(package, ["box"])]
+    with pytest.raises(LicenceMissing, match="sprite box may not be trained on: non-commercial"):
+        Composer(sprites)
+
+
+def test_the_fingerprint_follows_drawings_words_and_crowds(package: Path) -> None:
+    pytest.importorskip("pyvips")
+    one, two = Composer(read_iconify(package)), Composer(read_iconify(package, ["box", "leaf"]))
+    renamed = CONCEPTS | {"box": replace(CONCEPTS["box"], names=("crate",))}
+    found = [fingerprint(one, CONCEPTS), fingerprint(two, CONCEPTS), fingerprint(one, renamed)]
+    assert len({*found, fingerprint(one, CONCEPTS, 0.5)}) == 4
+    assert fingerprint(Composer(read_iconify(package)), CONCEPTS) == found[0]
+
+
+def test_the_card_counts_what_was_planned(package: Path) -> None:
+    pytest.importorskip("pyvips")
+    planned = scenes(100)
+    card = data_card(planned, ["Ann, MIT", "Ann, MIT"])
+    assert card.count("- Ann, MIT") == 1 and card.startswith("# Data card\n\n100 scenes of ")
+    ones = sum(scene.layout == "one" for scene in planned)
+    assert f"| one | {ones} | {ones}.0% |" in card
+    boxes = sum(thing.concept == "box" for scene in planned for thing in scene.things)
+    assert f"| box | {boxes} | " in card
+    composer = Composer(read_iconify(package))
+    sheet = contact_sheet(composer, planned[:3], columns=2)
+    assert sheet.size == (2 * 132 + 4, 2 * 132 + 4)
+    assert sheet.crop((136, 4, 264, 132)).tobytes() == composer.render(planned[1]).tobytes()
 
 
 def test_recolouring_gives_the_colour_and_keeps_contrast() -> None:

@@ -13,8 +13,11 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
+from safetensors.torch import load_file, save_file  # noqa: E402
+
 from fantascope.data.ledger import read_ledger  # noqa: E402
-from fantascope.spec import EMBEDDED, read_spec  # noqa: E402
+from fantascope.errors import BrokenModelFile, InvalidValue, ModelNotFound  # noqa: E402
+from fantascope.spec import EMBEDDED, SPECS, read_spec  # noqa: E402
 from fantascope.train.assemble import assemble  # noqa: E402
 from fantascope.train.autoencode import (  # noqa: E402
     AutoencoderConfig,
@@ -23,7 +26,7 @@ from fantascope.train.autoencode import (  # noqa: E402
     train_decoder,
 )
 from fantascope.train.base import BaseConfig, sample, train_base  # noqa: E402
-from fantascope.train.checkpoint import hash_weights, read_module  # noqa: E402
+from fantascope.train.checkpoint import WEIGHTS, hash_weights, read_module  # noqa: E402
 from fantascope.train.fit import FitConfig  # noqa: E402
 from fantascope.train.latents import Pool, write_pool  # noqa: E402
 from fantascope.train.optim import orthogonal  # noqa: E402
@@ -41,7 +44,11 @@ def _pictures(step: int) -> Iterator[dict[str, Any]]:
         step += 1
 
 
+_touched: list[tuple[int, int]] = []
+
+
 def _scenes(first: int, last: int) -> Iterator[tuple[Any, str]]:
+    _touched.append((first, last))
     for k in range(first, last):
         yield next(_pictures(k))["picture"][0], f"a box {k % 3}"
 
@@ -62,19 +69,64 @@ def test_from_pictures_to_a_checkpoint(tmp_path: Path) -> None:
     assert list(write_pool(_scenes, 5, folder, tmp_path / "pool", shard=3)) == [3, 5]
     pool = Pool(tmp_path / "pool")
     assert len(pool) == 5 and pool.text.shape == (5, 32, 384)
+    _stale_shards_are_done_again(folder, tmp_path / "pool")
     assert _steps(train_base(BaseConfig(FIT), tmp_path / "base", pool)) == [1, 2]
     assert _steps(train_decoder(AutoencoderConfig(FIT), tmp_path / "decoder", _pictures, folder)) == [1, 2]
     config = UpscalerConfig(FIT, crop=16, pieces=1)
     assert _steps(train_upscaler(config, tmp_path / "up", _pictures, folder)) == [1, 2]
     encoder = autoencoder()
     read_module(encoder, folder / "vae")
+    (folder / "vae" / "decoder.onnx").write_bytes(b"of the old decoder")
+    (folder / "text_encoder" / "model.onnx").write_bytes(b"kept")
     runs = {"base": tmp_path / "base", "decoder": tmp_path / "decoder", "upscaler": tmp_path / "up"}
     assert assemble(folder, read_ledger, **runs) == {"unet": 2, "decoder": 2, "upscaler": 2}
-    assert read_spec(folder / "fantascope.json").weights == hash_weights(folder)
+    spec = read_spec(folder / "fantascope.json")
+    assert spec.weights == hash_weights(folder) and "vae/decoder.onnx" not in spec.weights
+    assert {"text_encoder/model.onnx", "upscaler/model.safetensors"} <= set(spec.weights)
+    assert spec.training_ledger == (EMBEDDED / "ledger.jsonl.root").read_text("utf-8").strip()
+    assert spec.sizes == SPECS["embedded"].sizes and spec.defaults == SPECS["embedded"].defaults
+    assert list(write_pool(_scenes, 5, folder, tmp_path / "pool", shard=3)) == [3, 5]
+    assert _touched == [], "a new decoder makes no latents stale"
     after = autoencoder()
     read_module(after, folder / "vae")
     assert torch.equal(after.encoder.conv_in.weight, encoder.encoder.conv_in.weight)
     assert not torch.equal(after.decoder.conv_in.weight, encoder.decoder.conv_in.weight)
+
+
+def _stale_shards_are_done_again(folder: Path, pool: Path) -> None:
+    def again(count: int, data: str = "") -> list[tuple[int, int]]:
+        _touched.clear()
+        assert list(write_pool(_scenes, count, folder, pool, data=data, shard=3))[-1] == count
+        return list(_touched)
+
+    before = Pool(pool)
+    assert again(5) == []
+    assert again(6) == [(3, 6)]
+    assert len(Pool(pool)) == 6 and Pool(pool).data != before.data
+    assert again(6, "other drawings") == [(0, 3), (3, 6)]
+    stopped = write_pool(_scenes, 6, folder, pool, shard=3)
+    next(stopped)
+    with pytest.raises(BrokenModelFile, match=r"0001\.safetensors was made with other"):
+        Pool(pool)
+    stopped.close()
+    path = folder / "vae" / WEIGHTS
+    kept = path.read_bytes()
+    state = load_file(path)
+    save_file(state | {"encoder.conv_in.bias": state["encoder.conv_in.bias"] + 1}, path)
+    assert again(3) == [(0, 3)]
+    assert len(Pool(pool)) == 3, "a shard past the end was kept"
+    path.write_bytes(kept)
+    assert again(5) == [(0, 3), (3, 5)] and Pool(pool).data == before.data
+    _touched.clear()
+
+
+def test_a_pool_smaller_than_a_batch_and_no_pool_at_all(tmp_path: Path) -> None:
+    pool = Pool.__new__(Pool)
+    pool.latent, pool.seed = torch.arange(3.0), 0
+    with pytest.raises(InvalidValue, match="3 scenes, fewer than one batch of 4"):
+        next(pool.batches(4, 0))
+    with pytest.raises(ModelNotFound, match="no encoded scenes"):
+        Pool(tmp_path)
 
 
 def test_the_pool_gives_the_same_batches_from_any_step() -> None:

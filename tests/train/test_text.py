@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from pathlib import Path
 
 import pytest
@@ -11,36 +10,17 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from safetensors.torch import save_file  # noqa: E402
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors  # noqa: E402
+from tests.train.tiny import text_source  # noqa: E402
+from tokenizers import Tokenizer  # noqa: E402
 
 from fantascope.spec import EMBEDDED  # noqa: E402
 from fantascope.train.text import TOKENS, compact_text_encoder, encode_text, load_text_encoder  # noqa: E402
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "pink", "elephant", "blue", "on", "##s"]
 CAPTIONS = ["a pink elephant on a blue background", "pink elephants on parade", "two cats", ""]
 
 
-def _tiny_source(folder: Path) -> Path:
-    folder.mkdir()
-    config = transformers.BertConfig(
-        vocab_size=len(WORDS), hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64
-    )
-    torch.manual_seed(0)
-    model = transformers.BertModel(config)
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(config.to_dict()), "utf-8")
-    (folder / "vocab.txt").write_text("\n".join(WORDS), "utf-8")
-    words = Tokenizer(models.WordPiece({word: k for k, word in enumerate(WORDS)}, unk_token="[UNK]"))
-    words.normalizer = normalizers.BertNormalizer()
-    words.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    words.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
-    words.save(str(folder / "tokenizer.json"))
-    return folder
-
-
 def test_int8_matrices_keep_the_states(tmp_path: Path) -> None:
-    source = _tiny_source(tmp_path / "source")
+    source = text_source(tmp_path / "source")
     compact_text_encoder(source, tmp_path)
     model = load_text_encoder(tmp_path)
     tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer" / "tokenizer.json"))

@@ -14,7 +14,7 @@ Because the mark is periodic, all of it sits on 136 lines of the picture's spect
   stronger and those it helps weaker (informed embedding).
 
 61 is prime to 8: every tile meets the 8 x 8 blocks of JPEG at another offset, so what one tile loses to rounding
-another keeps. Flat colour gets ±1 to 3 levels, texture up to twice that; pure white and black are moved by one level
+another keeps. Flat colour gets ±1 to 2 levels, texture up to twice that; pure white and black are moved by one level
 to leave room. Mirrored and rotated pictures are not read.
 
 A false read needs a chance match of a 32-bit checksum; at most 30 words are tried, so about one unmarked
@@ -44,7 +44,7 @@ PERIOD = 61
 LOWEST, HIGHEST = 4.0, 10.5
 """Waves per period, the band of the mark."""
 
-FLAT, TEXTURE, STRONGEST = 1.3, 0.15, 2.4
+FLAT, TEXTURE, STRONGEST = 1.0, 0.15, 2.4
 """Strength in levels (root mean square): on flat colour, added per level of local contrast, at most."""
 
 ROOM = 1.3
