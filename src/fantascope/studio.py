@@ -222,13 +222,14 @@ class Studio:
         if not receipts or len(receipts) != len(artifacts):
             raise InvalidValue("A contact sheet needs pictures that were made here.", param="artifacts")
         private = any(receipt.private for receipt in receipts)
-        facts = {"task": "sheet", "pictures": [artifact.id for artifact in artifacts], "private": private}
+        parents = tuple(artifact.id for artifact in artifacts)
+        facts = {"task": "sheet", "pictures": list(parents), "private": private}
         weights = dict.fromkeys(weight for receipt in receipts for weight in receipt.ran.weights)
         draft = receipts[0].model_copy(
             update={
                 "request": facts,
                 "ran": receipts[0].ran.model_copy(update={"weights": tuple(weights)}),
-                "parents": tuple(facts["pictures"]),
+                "parents": parents,
                 "verdicts": tuple(dict.fromkeys(v for receipt in receipts for v in receipt.verdicts)),
                 "attribution": tuple(dict.fromkeys(a for receipt in receipts for a in receipt.attribution)),
                 "cost": Cost(),
