@@ -32,7 +32,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "gallery": (LAYER0, {"numpy", "PIL", "sqlalchemy"}),
     "engines": (LAYER0 | {"core"}, {"numpy", "openvino", "onnxruntime", "tokenizers"}),
     "train": (
-        LAYER0 | {"core"},
+        LAYER0 | {"core", "engines"},
         {"numpy", "torch", "diffusers", "transformers", "safetensors", "onnx", "PIL", "tokenizers"},
     ),
     "tasks": (LAYER0 | {"core", "prompt", "train", "engines"}, {"numpy", "PIL"}),
