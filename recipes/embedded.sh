@@ -23,19 +23,19 @@ fantascope train text --out "$CHECKPOINT"
 fantascope train autoencoder "$SPRITES" --run "$RUN/autoencoder" --out "$CHECKPOINT" \
   --steps 1150 --batch 8 --rate 2e-3 --warmup 40 --cooldown 0.4 --dense 0.5
 
-# 3. Latents and token states of 20,000 scenes.
-fantascope data encode "$SPRITES" --checkpoint "$CHECKPOINT" --pool "$RUN/pool" --scenes 20000
+# 3. Latents and token states of 24,000 scenes.
+fantascope data encode "$SPRITES" --checkpoint "$CHECKPOINT" --pool "$RUN/pool" --scenes 24000
 
-# 4. Base UNet: 112,000 pictures.
+# 4. Base UNet: 118,400 pictures.
 fantascope train base --pool "$RUN/pool" --run "$RUN/base" \
-  --steps 3500 --batch 32 --rate 2e-3 --warmup 100 --cooldown 0.25
+  --steps 3700 --batch 32 --rate 2e-3 --warmup 100 --cooldown 0.25
 
 # 5. Decoder on noisy latents, put in its place at once: the x4 upscaler learns on what it decodes.
 fantascope train decoder "$SPRITES" --run "$RUN/decoder" --checkpoint "$CHECKPOINT" \
-  --steps 400 --batch 8 --rate 1e-3 --warmup 40 --cooldown 0.5 --dense 0.125
+  --steps 780 --batch 8 --rate 1.2e-3 --warmup 40 --cooldown 0.5 --dense 0.125
 fantascope train assemble --out "$CHECKPOINT" --decoder "$RUN/decoder"
 fantascope train upscaler "$SPRITES" --run "$RUN/upscaler" --checkpoint "$CHECKPOINT" \
-  --steps 1000 --batch 4 --rate 1e-3 --warmup 40 --cooldown 0.3
+  --steps 1300 --batch 4 --rate 1e-3 --warmup 40 --cooldown 0.3
 
 # 6. Together, with hashes, and the graphs that run without torch, in float and in int8.
 fantascope train assemble --out "$CHECKPOINT" --base "$RUN/base" --decoder "$RUN/decoder" --upscaler "$RUN/upscaler"
@@ -44,4 +44,4 @@ fantascope train int8 "$CHECKPOINT"
 
 # 7. What it was made of, to read and to look at.
 fantascope data check "$SPRITES" --ledger "$CHECKPOINT/ledger.jsonl"
-fantascope data card "$SPRITES" --out "$RUN/card" --scenes 20000
+fantascope data card "$SPRITES" --out "$RUN/card" --scenes 24000

@@ -294,7 +294,7 @@ class Studio:
         from fantascope.provenance import mark_pixels, pixels_hash, seal
 
         name = receipt_id(draft)
-        marked = mark_pixels(pixels, name)
+        marked = mark_pixels(pixels, name, format=format, quality=quality)
         receipt = draft.model_copy(
             update={
                 "id": name,

@@ -90,7 +90,7 @@ def sealed(
     """Mark, close and seal one picture as the studio does."""
     parents = more.pop("parents", ())
     receipt = make_receipt(**more)
-    marked = mark_pixels(pixels, receipt.id)
+    marked = mark_pixels(pixels, receipt.id, format=form, quality=quality)
     receipt = receipt.model_copy(update={"pixels_sha256": pixels_hash(marked)})
     return seal(marked, receipt, keys=folder, format=form, quality=quality, parents=parents), receipt
 

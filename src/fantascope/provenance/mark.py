@@ -44,11 +44,9 @@ PERIOD = 61
 LOWEST, HIGHEST = 4.0, 10.5
 """Waves per period, the band of the mark."""
 
-FLAT, TEXTURE, STRONGEST = 1.0, 0.15, 2.4
-"""Strength in levels (root mean square): on flat colour, added per level of local contrast, at most."""
-
-ROOM = 1.3
-"""Levels kept free at black and white."""
+FLAT, FLAT_LOSSY, TEXTURE, STRONGEST = 1.0, 1.3, 0.15, 2.4
+"""Strength in levels (root mean square): on flat colour (more where the file will be compressed hard), added per level of
+local contrast, at most. As many levels as on flat colour are kept free at black and white."""
 
 NOISE = 2.0
 """Contrast in levels at which a place of the picture counts half when reading."""
@@ -74,10 +72,10 @@ def can_mark(pixels: Pixels) -> bool:
     return bool(min(pixels.shape[:2]) >= MIN_SIDE)
 
 
-def embed(pixels: Pixels, payload: str) -> Pixels:
+def embed(pixels: Pixels, payload: str, *, lossy: bool = False) -> Pixels:
     """Return a copy of `pixels (H, W, 3 or 4)` uint8 that carries `payload`, 16 hex digits; alpha is kept.
 
-    The same pixels and payload always give the same bytes: sums run in a fixed order, without BLAS.
+    `lossy` marks flat colour more strongly, for a file that will be compressed hard. The same arguments always give the same bytes: sums run in a fixed order, without BLAS.
 
     Raises:
         InvalidValue: the picture is smaller than `MIN_SIDE`, or the payload is not 16 hex digits.
@@ -86,12 +84,13 @@ def embed(pixels: Pixels, payload: str) -> Pixels:
         raise InvalidValue(f"A picture below {MIN_SIDE} x {MIN_SIDE} pixels is too small to be marked.", param="pixels")
     height, width = pixels.shape[:2]
     light = _luma(pixels)
-    blocks = _strength(light)
+    flat = FLAT_LOSSY if lossy else FLAT
+    blocks = _strength(light, flat)
     signs = _signs(payload)
     tile = _tile(_informed(signs, light, blocks))
     strength = np.repeat(np.repeat(blocks, 4, 0), 4, 1)[:height, :width]
     delta = np.tile(tile, (-(-height // PERIOD), -(-width // PERIOD)))[:height, :width] * strength
-    delta += np.clip(light, ROOM, 255 - ROOM)
+    delta += np.clip(light, flat, 255 - flat)
     delta -= light
     step = np.repeat(np.rint(delta).astype(np.int16), 3, axis=1).reshape(height, width, 3)
     step += pixels[..., :3]
@@ -180,7 +179,7 @@ def _luma(pixels: Pixels) -> Floats:
     return light
 
 
-def _strength(light: Floats) -> Floats:
+def _strength(light: Floats, flat: float) -> Floats:
     """Return the strength of the mark for blocks of 4 x 4 pixels.
 
     Contrast is the least standard deviation among a block and its eight neighbours: high inside texture, zero beside
@@ -196,7 +195,7 @@ def _strength(light: Floats) -> Floats:
         spread = np.pad(spread, [(1, 1) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
         low, mid, high = (np.take(spread, range(k, spread.shape[axis] - 2 + k), axis) for k in (0, 1, 2))
         spread = np.minimum(np.minimum(low, mid), high)
-    strength = np.minimum(FLAT + TEXTURE * spread, STRONGEST)
+    strength = np.minimum(flat + TEXTURE * spread, STRONGEST)
     around = np.pad(strength, 1, mode="edge")
     near = around[:-2, 1:-1] + around[2:, 1:-1] + around[1:-1, :-2] + around[1:-1, 2:]
     return np.asarray((near + 4 * strength) / 8, np.float32)

@@ -21,14 +21,21 @@ from fantascope.receipt import Receipt
 Pixels = NDArray[np.uint8]
 
 
-def mark_pixels(pixels: Pixels, identity: str) -> Pixels:
+HARD = 90
+"""Quality of JPEG and WebP below which the mark is made stronger."""
+
+
+def mark_pixels(pixels: Pixels, identity: str, *, format: str = "png", quality: int = 100) -> Pixels:
     """Return the pixels with the id woven in; a picture below `mark.MIN_SIDE` comes back as it is.
+
+    Format and quality of the file to come decide how strongly: hard compression wipes out what is faint.
 
     Raises:
         InvalidPicture: not `(H, W, 3 or 4)` uint8, or larger than can be verified.
     """
     container.check_size(pixels)
-    return mark.embed(pixels, identity) if mark.can_mark(pixels) else pixels
+    lossy = format != "png" and quality < HARD
+    return mark.embed(pixels, identity, lossy=lossy) if mark.can_mark(pixels) else pixels
 
 
 def pixels_hash(pixels: Pixels) -> str:
