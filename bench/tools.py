@@ -22,7 +22,8 @@ HERE = Path(__file__).parent
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     """Return the environment of a process under test: its own home, no hub."""
-    return os.environ | {"FANTASCOPE_HOME": str(home), "HF_HUB_OFFLINE": "1"} | more
+    plain = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return plain | {"FANTASCOPE_HOME": str(home), "HF_HUB_OFFLINE": "1"} | more
 
 
 @contextmanager
