@@ -45,8 +45,8 @@ LOWEST, HIGHEST = 4.0, 10.5
 """Waves per period, the band of the mark."""
 
 FLAT, FLAT_LOSSY, TEXTURE, STRONGEST = 1.0, 1.3, 0.15, 2.4
-"""Strength in levels (root mean square): on flat colour (more where the file will be compressed hard), added per level of
-local contrast, at most. As many levels as on flat colour are kept free at black and white."""
+"""Strength in levels (root mean square): on flat colour (more where the file will be compressed hard), added per
+level of local contrast, at most. As many levels as on flat colour are kept free at black and white."""
 
 NOISE = 2.0
 """Contrast in levels at which a place of the picture counts half when reading."""
@@ -75,7 +75,8 @@ def can_mark(pixels: Pixels) -> bool:
 def embed(pixels: Pixels, payload: str, *, lossy: bool = False) -> Pixels:
     """Return a copy of `pixels (H, W, 3 or 4)` uint8 that carries `payload`, 16 hex digits; alpha is kept.
 
-    `lossy` marks flat colour more strongly, for a file that will be compressed hard. The same arguments always give the same bytes: sums run in a fixed order, without BLAS.
+    `lossy` marks flat colour more strongly, for a file that will be compressed hard. The same arguments always give
+    the same bytes: sums run in a fixed order, without BLAS.
 
     Raises:
         InvalidValue: the picture is smaller than `MIN_SIDE`, or the payload is not 16 hex digits.
