@@ -97,3 +97,9 @@ def test_the_exported_folder_runs_in_plain_diffusers(tmp_path: Path, artefacts: 
     assert np.abs(a - b).mean() < 1.5  # the mark moves a pixel by about one level
     assert np.abs(a - b).max() <= 12
     assert run(["models", "export", "embedded", str(tmp_path / "plain")]) == 2
+    assert run(["models", "add", f"dir:{tmp_path / 'plain'}", "--name", "mine"]) == 0
+    again = paint(steps=8, sampler="ddim", width=128, height=128, precision="fp32", upscale=1, model="mine")
+    assert again.receipt is not None
+    assert again.receipt.ran.engine == "latent"
+    assert str(tmp_path) not in again.receipt.model_dump_json()
+    assert np.abs(np.asarray(again.image()).astype(int) - b).max() <= 8

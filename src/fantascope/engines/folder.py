@@ -47,7 +47,7 @@ def export_folder(spec: Spec, folder: Path, settings: Settings) -> Path:
             target = beside / relative
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.name == compact.NAME:
-                write_safetensors(target.with_name("model.safetensors"), compact.expand(source))
+                write_safetensors(target.with_name("model.safetensors"), _whole(compact.expand(source)))
             else:
                 shutil.copyfile(place.path(relative.as_posix()), target)
         beside.rename(folder)
@@ -55,6 +55,15 @@ def export_folder(spec: Spec, folder: Path, settings: Settings) -> Path:
         shutil.rmtree(beside, ignore_errors=True)
         raise StorageError(f"{folder} cannot be written: {error.strerror}.", param="folder") from error
     return folder
+
+
+def _whole(tensors: dict[str, Any]) -> dict[str, Any]:
+    """Add the pooling layer that BertModel expects and that no picture depends on, as zeros, where it was left out."""
+    words, pooler = tensors.get("embeddings.word_embeddings.weight"), "pooler.dense.weight"
+    if words is None or pooler in tensors:
+        return tensors
+    width = words.shape[1]
+    return tensors | {pooler: np.zeros((width, width), np.float32), "pooler.dense.bias": np.zeros(width, np.float32)}
 
 
 def write_safetensors(path: Path, tensors: dict[str, Any], metadata: dict[str, str] | None = None) -> None:

@@ -66,7 +66,7 @@ def inspect(source: str, settings: Settings, licence: str | None = None, name: s
         raise LicenceMissing(
             f"{source} states no licence that is known here, and a model without one is not added.",
             param="licence",
-            hint=f"fantascope models add {source} --licence SPDX-ID",
+            hint=f"fantascope models add {source} --name NAME --licence SPDX-ID",
         )
     family, native, pipeline = _of_file(place) if place.single else _of_folder(place)
     title = source.split(":", 1)[1].rstrip("/").rsplit("/", 1)[-1].removesuffix(".safetensors")

@@ -145,7 +145,7 @@ def open_place(source: str, settings: Settings) -> Place:
         folder = EMBEDDED.parent / valid_name(place) if kind == "embedded" else Path(place).expanduser()
         bounds = folder
     if not folder.is_dir():
-        known = "fantascope models list" if kind == "embedded" else "fantascope models add dir:FOLDER --licence SPDX-ID"
+        known = "fantascope models list" if kind == "embedded" else "fantascope models add dir:FOLDER --name NAME --licence SPDX-ID"
         raise ModelNotFound(f"There is no model folder at {folder}.", param="model", hint=known)
     opened = Place(folder.resolve(), bounds.resolve())
     refuse_code(opened)
@@ -284,7 +284,7 @@ def weigh(spec: Spec, place: Place, files: Iterable[str], settings: Settings) ->
         raise LicenceMissing(
             f"The model {spec.name!r} states no licence, and a model without one is not loaded.",
             param="licence",
-            hint=f"fantascope models add {spec.source} --licence SPDX-ID",
+            hint=f"fantascope models add {spec.source} --name NAME --licence SPDX-ID",
         )
     return tuple(_weigh_one(spec, place, relative, settings) for relative in files)
 
