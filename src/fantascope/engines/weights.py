@@ -145,7 +145,11 @@ def open_place(source: str, settings: Settings) -> Place:
         folder = EMBEDDED.parent / valid_name(place) if kind == "embedded" else Path(place).expanduser()
         bounds = folder
     if not folder.is_dir():
-        known = "fantascope models list" if kind == "embedded" else "fantascope models add dir:FOLDER --name NAME --licence SPDX-ID"
+        known = (
+            "fantascope models list"
+            if kind == "embedded"
+            else "fantascope models add dir:FOLDER --name NAME --licence SPDX-ID"
+        )
         raise ModelNotFound(f"There is no model folder at {folder}.", param="model", hint=known)
     opened = Place(folder.resolve(), bounds.resolve())
     refuse_code(opened)
