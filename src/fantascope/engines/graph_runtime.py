@@ -16,6 +16,7 @@ import importlib
 import importlib.util
 import json
 import logging
+import mmap
 import os
 import re
 import sys
@@ -140,6 +141,16 @@ def import_openvino() -> Any:
         del sys.modules["openvino"]
 
 
+def _let_go(data: Any) -> None:
+    """Give a mapped file's pages back: what was read to be hashed and repacked; the system reads again what is needed.
+
+    The mapping is private, and nothing has written to it, so nothing is lost.
+    """
+    mapped, advice = getattr(data, "_mmap", None), getattr(mmap, "MADV_DONTNEED", None)
+    if mapped is not None and advice is not None:
+        mapped.madvise(advice)
+
+
 class OpenVino:
     """OpenVINO on the CPU: one stream, latency first, its threads sleep between calls."""
 
@@ -194,7 +205,9 @@ class OpenVino:
                 log.info("the cached graph %s is damaged; compiling again", file)
                 return None, None
             tensor = self.binding.Tensor(data[HEADER:], shared_memory=True)
-            return data, self.core.import_model(tensor, "CPU", dict(config))
+            compiled = self.core.import_model(tensor, "CPU", dict(config))
+            _let_go(data)
+            return data, compiled
         except (OSError, ValueError, RuntimeError) as error:
             if not isinstance(error, FileNotFoundError):
                 log.info("the cached graph %s cannot be used (%s); compiling again", file, _last_line(error))
