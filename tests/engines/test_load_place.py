@@ -305,7 +305,7 @@ def test_inspect_reads_single_files(kind: str, native: int, settings: Settings) 
     path = tiny_ldm.file(kind)
     with pytest.raises(LicenceMissing) as caught:
         inspect(f"file:{path}", settings)
-    assert caught.value.hint == f"fantascope models add file:{path} --licence SPDX-ID"
+    assert caught.value.hint == f"fantascope models add file:{path} --name NAME --licence SPDX-ID"
     spec = inspect(f"file:{path}", settings, licence="CC0-1.0")
     assert (spec.family, spec.defaults.width, list(spec.weights)) == (kind, native, [path.name])
 
