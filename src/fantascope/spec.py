@@ -238,7 +238,7 @@ def read_spec(path: Path) -> Spec:
             raise LicenceMissing(
                 f"{path} states no licence, and a model without one is not loaded.",
                 param="licence",
-                hint="fantascope models add SOURCE --licence SPDX-ID",
+                hint="fantascope models add SOURCE --name NAME --licence SPDX-ID",
             )
         return Spec.model_validate(data)
     except ValidationError as error:
