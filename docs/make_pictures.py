@@ -12,17 +12,21 @@ from fantascope import Artifact, Imagine, Studio
 FOLDER = Path(__file__).parent / "pictures"
 PROMPTS = [
     "a pink elephant on a blue background",
-    "an astronaut",
+    "an astronaut in a galaxy",
     "a cat and a rose",
     "three yellow ducks",
     "a purple car",
     "a castle on a green background",
-    "a lion",
+    "a dog in a room",
     "two pandas",
-    "a sunflower",
-    "a penguin",
+    "a chef in the kitchen",
+    "a penguin in the snow",
     "four strawberries",
-    "a rocket on a black background",
+    "a lion, pencil sketch",
+    "a red house to the left of a blue tree",
+    "a koala, 3d style",
+    "a rocket at night",
+    "an oil painting of an old man",
 ]
 
 

@@ -88,7 +88,7 @@ def test_the_exported_folder_runs_in_plain_diffusers(tmp_path: Path, artefacts: 
         num_inference_steps=8,
         guidance_scale=spec.guidance,
         guidance_rescale=spec.guidance_rescale,
-        latents=torch.from_numpy(noise([7], (4, 16, 16))),
+        latents=torch.from_numpy(noise([7], (pipe.unet.config.in_channels, 16, 16))),
     ).images[0]
     ours = paint(steps=8, sampler="ddim", width=128, height=128, precision="fp32", upscale=1)
     a, b = np.asarray(theirs).astype(int), np.asarray(ours.image()).astype(int)

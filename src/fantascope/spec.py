@@ -80,7 +80,9 @@ class Spec(_Frozen):
 
     `source` is `embedded:NAME`, `hub:owner/name[@revision]`, `dir:PATH` or `file:PATH.safetensors`.
     `weights` maps a path inside the source to the sha256 it must have; what is empty is hashed at load
-    time and recorded in the receipt all the same.
+    time and recorded in the receipt all the same. `delta` is the path inside the source of a LoRA file that is added to
+    the denoiser's weights when they are loaded. `training_ledger` is the root hash of the ledger of its training
+    pictures, `card` the sha256 of its model card.
     """
 
     name: str
@@ -95,11 +97,13 @@ class Spec(_Frozen):
     refiner: str | None = None
     refiner_start: float = 0.8
     upscaler: int | None = None
+    delta: str | None = None
     guided: bool = True
     negative: bool = True
     max_tokens: int | None = None
     weights: dict[str, str] = Field(default_factory=dict)
     training_ledger: str | None = None
+    card: str | None = None
     attribution: str | None = None
     notes: str | None = None
 
@@ -224,6 +228,9 @@ _ROWS: list[dict[str, Any]] = [
 EMBEDDED = Path(__file__).parent / "weights" / "embedded"
 """Folder of the embedded checkpoint: diffusers layout, `fantascope.json` (its Spec) and exported graphs."""
 
+FEW = "unet/few/pytorch_lora_weights.safetensors"
+"""Where a checkpoint folder keeps the LoRA file that makes its UNet one of a few unguided steps."""
+
 
 def read_spec(path: Path) -> Spec:
     """Read one Spec from a JSON file.
@@ -250,8 +257,18 @@ def read_spec(path: Path) -> Spec:
 
 
 def _builtin() -> dict[str, Spec]:
-    specs = {row["name"]: Spec(**row) for row in _ROWS}
-    return {"embedded": read_spec(EMBEDDED / "fantascope.json"), **specs}
+    embedded = read_spec(EMBEDDED / "fantascope.json")
+    specs = [embedded, *few_steps(embedded), *(Spec(**row) for row in _ROWS)]
+    return {spec.name: spec for spec in specs}
+
+
+def few_steps(spec: Spec) -> list[Spec]:
+    """Return the Spec of the same checkpoint in four unguided steps, if its record lists the weights for them."""
+    if FEW not in spec.weights:
+        return []
+    how = {"steps": 4, "guidance": 1.0, "guidance_rescale": 0.0, "sampler": "ddim"}
+    facts = {"name": f"{spec.name}-few", "title": f"{spec.title}, four steps", "delta": FEW}
+    return [spec.model_copy(update={**facts, "defaults": spec.defaults.model_copy(update=how)})]
 
 
 SPECS: dict[str, Spec] = _builtin()

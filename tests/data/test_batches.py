@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
-import pytest
+from tests.data.conftest import CONCEPTS
 
 from fantascope.data.batches import captioned, enlargements, pictures
-from fantascope.data.caption import Concept
-from fantascope.data.compose import Composer, plan
-from fantascope.data.sources import read_iconify
-
-CONCEPTS = {name: Concept(name, (name,), (f"{name}s",)) for name in ("disc", "box", "leaf")}
-
-
-@pytest.fixture
-def composer(package: Path) -> Composer:
-    pytest.importorskip("pyvips")
-    return Composer(read_iconify(package))
+from fantascope.data.compose import Composer
+from fantascope.data.scene import plan
 
 
 def test_reading_may_start_anywhere(composer: Composer) -> None:

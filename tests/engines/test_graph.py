@@ -54,7 +54,7 @@ def data(*shape: int, seed: int = 0) -> Any:
 
 def test_is_a_latent_engine(engine: GraphEngine) -> None:
     assert isinstance(engine, LatentEngine)
-    assert (engine.latent_channels, engine.latent_factor) == (4, 8)
+    assert (engine.latent_channels, engine.latent_factor) == (8, 8)
     assert engine.training_schedule.prediction == "v_prediction"
     assert engine.training_schedule.alphas[-1] == 0
 
@@ -129,7 +129,7 @@ def test_sizes_and_long_prompts_get_programs_of_their_own(engine: GraphEngine) -
 def test_rows_must_match(engine: GraphEngine) -> None:
     network = engine.network(wish(), engine.encode_text(["a cat"], wish()))
     with pytest.raises(InvalidValue, match="2 latents met 1 rows"):
-        network(data(2, 4, 16, 16), 500.0)
+        network(data(2, 8, 16, 16), 500.0)
 
 
 def test_closing_cancels(engine: GraphEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +166,7 @@ def test_encode_then_decode_gives_the_picture_back(engine: GraphEngine) -> None:
     rows = np.linspace(-0.8, 0.8, 128, dtype=np.float32)
     picture = np.broadcast_to(rows, (2, 3, 128, 128)).copy()
     latents = engine.encode_image(picture)
-    assert latents.shape == (2, 4, 16, 16)
+    assert latents.shape == (2, 8, 16, 16)
     assert np.abs(engine.decode(latents) - picture).mean() < 0.1
 
 

@@ -73,7 +73,12 @@ def make_receipt(**changes: Any) -> Receipt:
     fields = {
         "id": "",
         "request": request,
-        "spec": {"name": "embedded", "source": "embedded:embedded"},
+        "spec": {
+            "name": "embedded",
+            "source": "embedded:embedded",
+            "training_ledger": "1" * 64,
+            "card": "2" * 64,
+        },
         "ran": ran,
         "pixels_sha256": "",
         "attribution": ("Emoji by Example, CC-BY-4.0",),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 transformers = pytest.importorskip("transformers")
 
-from fantascope.data.compose import read_vocabulary  # noqa: E402
 from fantascope.data.ledger import read_ledger  # noqa: E402
+from fantascope.data.sources import read_sources  # noqa: E402
+from fantascope.data.vocabulary import drawings, read_vocabulary  # noqa: E402
 from fantascope.spec import EMBEDDED, read_spec  # noqa: E402
 from fantascope.train.checkpoint import hash_weights  # noqa: E402
 from fantascope.train.text import load_text_encoder  # noqa: E402
@@ -45,7 +48,18 @@ def test_hashes_and_size() -> None:
 
 def test_the_ledger_covers_every_drawing() -> None:
     rows = read_ledger(EMBEDDED / "ledger.jsonl")
-    assert {row["name"] for row in rows} == set(read_vocabulary())
-    assert {row["licence"] for row in rows} == {"MIT"}
+    sources = [key for key, source in read_sources().items() if source.trains == "generator"]
+    wanted = {(key, name) for key in sources for name in drawings(read_vocabulary(), key)} | {("backdrop", "backdrops")}
+    earlier = {(key, name) for key in sources for name in read_sources()[key].also} - wanted
+    assert len(earlier) > 1500
+    assert {(row["source"], row["name"]) for row in rows if row["trains"] == "generator"} == wanted
+    assert {(row["source"], row["name"]) for row in rows if row["trains"] == "earlier"} == earlier
+    assert len(rows) == len(wanted) + len(earlier)
+    assert {row["licence"] for row in rows} == {"MIT", "Apache-2.0", "PDM-1.0"}
     root = (EMBEDDED / "ledger.jsonl.root").read_text("utf-8").strip()
     assert read_spec(EMBEDDED / "fantascope.json").training_ledger == root
+
+
+def test_the_model_card_is_the_one_that_pictures_cite() -> None:
+    card = hashlib.sha256((EMBEDDED / "MODEL_CARD.md").read_bytes()).hexdigest()
+    assert read_spec(EMBEDDED / "fantascope.json").card == card, "fantascope train assemble --out CHECKPOINT"

@@ -20,7 +20,7 @@ pytest.importorskip("pyvips")
 pytest.importorskip("onnx")
 
 from PIL import Image  # noqa: E402
-from tests.data.conftest import package  # noqa: E402, F401
+from tests.data.conftest import VOCABULARY, root  # noqa: E402, F401
 from tests.train.tiny import text_source  # noqa: E402
 
 from fantascope.cli import train as cli  # noqa: E402
@@ -31,17 +31,6 @@ from fantascope.settings import Settings  # noqa: E402
 from fantascope.spec import read_spec  # noqa: E402
 from fantascope.train.assemble import assemble  # noqa: E402
 from fantascope.train.checkpoint import hash_weights  # noqa: E402
-
-VOCABULARY = """
-[disc]
-names = ["disc"]
-[box]
-names = ["box"]
-plurals = ["boxes"]
-[leaf]
-names = ["leaf"]
-plurals = ["leaves"]
-"""
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "embedded.sh"
 
@@ -76,10 +65,10 @@ def _commands() -> list[list[str]]:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_the_recipe_in_miniature(tmp_path: Path, package: Path, vocabulary: Path, fantascope: Say) -> None:  # noqa: F811
+def test_the_recipe_in_miniature(tmp_path: Path, root: Path, vocabulary: Path, fantascope: Say) -> None:  # noqa: F811
     source = text_source(tmp_path / "minilm", 384)
-    small = {"steps": 2, "batch": 2, "warmup": 1, "scenes": 5}
-    places = {"$SPRITES": str(package), "$CHECKPOINT": str(tmp_path / "ck"), "$RUN": str(tmp_path / "run")}
+    small = {"steps": 2, "batch": 2, "warmup": 1, "scenes": 5, "count": 5, "held": 1}
+    places = {"$SOURCES": str(root), "$CHECKPOINT": str(tmp_path / "ck"), "$RUN": str(tmp_path / "run")}
     seen = {}
     for command in _commands():
         line = " ".join(command).replace('"', "")
@@ -87,7 +76,7 @@ def test_the_recipe_in_miniature(tmp_path: Path, package: Path, vocabulary: Path
             line = line.replace(name, place)
         for name, value in small.items():
             line = re.sub(rf"--{name} \S+", f"--{name} {value}", line)
-        if "$SPRITES" in " ".join(command):
+        if "$SOURCES" in " ".join(command):
             line += f" --vocabulary {vocabulary}"
         more = {
             "train text": f" --source {source}",
@@ -98,8 +87,9 @@ def test_the_recipe_in_miniature(tmp_path: Path, package: Path, vocabulary: Path
         seen[" ".join(command[:2])] = fantascope(*line.split())
     assert [row["step"] for row in seen["train base"] if row["event"] == "step"] == [2]
     assert seen["data check"][-1]["wrong"] == 0
-    assert "| disc |" in (tmp_path / "run" / "card" / "card.md").read_text("utf-8")
-    with Image.open(tmp_path / "run" / "card" / "sheet.png") as sheet:
+    assert seen["data build"][-1]["root"] == seen["data ledger"][-1]["root"]
+    assert "| box |" in (tmp_path / "run" / "data" / "card.md").read_text("utf-8")
+    with Image.open(tmp_path / "run" / "data" / "sheet.png") as sheet:
         assert sheet.width == 5 * 132 + 4
     spec = read_spec(tmp_path / "ck" / "fantascope.json")
     assert spec.weights == hash_weights(tmp_path / "ck")
@@ -115,13 +105,13 @@ def test_the_recipe_in_miniature(tmp_path: Path, package: Path, vocabulary: Path
 
 def test_ctrl_c_keeps_what_was_saved_and_the_same_command_goes_on(
     tmp_path: Path,
-    package: Path,  # noqa: F811
+    root: Path,  # noqa: F811
     vocabulary: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run_folder, out = tmp_path / "run", tmp_path / "ck"
-    words = ["train", "autoencoder", package, "--run", run_folder, "--out", out, "--vocabulary", vocabulary]
+    words = ["train", "autoencoder", root, "--run", run_folder, "--out", out, "--vocabulary", vocabulary]
     words += ["--steps", "3", "--batch", "1", "--measured", "1", "--report-every", "1", "--save-every", "1"]
     say = cli.say
 
@@ -146,20 +136,21 @@ def test_ctrl_c_keeps_what_was_saved_and_the_same_command_goes_on(
 
 def test_check_names_every_row_that_does_not_hold(
     tmp_path: Path,
-    package: Path,  # noqa: F811
+    root: Path,  # noqa: F811
     vocabulary: Path,
     fantascope: Say,
 ) -> None:
     words = ("--vocabulary", vocabulary)
     path = tmp_path / "ledger.jsonl"
-    fantascope("data", "ledger", package, "--out", path, *words)
-    icons = json.loads((package / "icons.json").read_text("utf-8"))
-    icons["icons"]["box"]["body"] += "<path/>"
-    (package / "icons.json").write_text(json.dumps(icons), "utf-8")
-    said = fantascope("data", "check", package, "--ledger", path, *words, code=1)
+    fantascope("data", "ledger", root, "--out", path, *words)
+    icons = root / "node_modules" / "@t" / "icons" / "icons.json"
+    data = json.loads(icons.read_text("utf-8"))
+    data["icons"]["box"]["body"] += "<path/>"
+    icons.write_text(json.dumps(data), "utf-8")
+    said = fantascope("data", "check", root, "--ledger", path, *words, code=1)
     assert [row["what"][:11] for row in said if row["event"] == "wrong"] == ["box: sha256"]
     path.write_text(path.read_text("utf-8").replace("Ann", "Bob"), "utf-8")
-    (refused,) = fantascope("data", "check", package, "--ledger", path, *words, code=1)
+    (refused,) = fantascope("data", "check", root, "--ledger", path, *words, code=1)
     assert refused["code"] == "broken_model_file"
 
 

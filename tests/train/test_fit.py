@@ -19,8 +19,9 @@ pytest.importorskip("diffusers")
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from fantascope.errors import BrokenModelFile, InvalidValue  # noqa: E402
-from fantascope.train.fit import FitConfig, fit, learning_rate, load_weights  # noqa: E402
-from fantascope.train.latents import EMPTY, _store  # noqa: E402
+from fantascope.train.fit import FitConfig, choose_device, fit, learning_rate, load_weights  # noqa: E402
+from fantascope.train.latents import EMPTY, store  # noqa: E402
+from fantascope.train.parts import LATENT  # noqa: E402
 
 SCRIPT = """
 import os, signal, sys
@@ -99,9 +100,9 @@ def test_a_killed_base_stage_resumes_to_the_same_bytes(tmp_path: Path) -> None:
     pool = tmp_path / "pool"
     pool.mkdir()
     texts = {"text": torch.randn(3, 32, 16).half()}
-    shard = texts | {"latent": torch.randn(5, 4, 16, 16).half(), "row": torch.tensor([0, 1, 2, 0, 1])}
-    _store(pool / EMPTY, {"text": texts["text"][:1].clone()}, {"scenes": 5})
-    _store(pool / "0000.safetensors", shard, {})
+    shard = texts | {"latent": torch.randn(5, LATENT, 16, 16).half(), "row": torch.tensor([0, 1, 2, 0, 1])}
+    store(pool / EMPTY, {"text": texts["text"][:1].clone()}, {"scenes": 5})
+    store(pool / "0000.safetensors", shard, {})
     done = subprocess.run([sys.executable, "-c", STAGE, str(tmp_path)], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[0, -9, -9, 0]", done.stderr
     whole, cut = ((tmp_path / name / "state.safetensors").read_bytes() for name in ("whole", "cut"))
@@ -231,3 +232,15 @@ def test_the_rate_rises_stays_and_falls_to_nothing() -> None:
     rates = [learning_rate(step, config) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9:80] == [1.0] * 71
     assert rates[90] == pytest.approx(0.5) and rates[99] == pytest.approx(0.05)
+
+
+def test_a_device_is_chosen_with_its_reason_or_refused(caplog: pytest.LogCaptureFixture) -> None:
+    assert choose_device("cpu") == "cpu"
+    with caplog.at_level("INFO", logger="fantascope.train.fit"):
+        assert choose_device() == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert "training on" in caplog.text
+    if not torch.cuda.is_available():
+        with pytest.raises(InvalidValue, match="cuda"):
+            choose_device("cuda")
+    with pytest.raises(InvalidValue, match="toaster"):
+        choose_device("toaster")

@@ -13,11 +13,12 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
+from PIL import Image  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from fantascope.data.ledger import read_ledger  # noqa: E402
 from fantascope.errors import BrokenModelFile, InvalidValue, ModelNotFound  # noqa: E402
-from fantascope.spec import EMBEDDED, SPECS, read_spec  # noqa: E402
+from fantascope.spec import EMBEDDED, FEW, SPECS, read_spec  # noqa: E402
 from fantascope.train.assemble import assemble  # noqa: E402
 from fantascope.train.autoencode import (  # noqa: E402
     AutoencoderConfig,
@@ -26,12 +27,13 @@ from fantascope.train.autoencode import (  # noqa: E402
     train_decoder,
 )
 from fantascope.train.base import BaseConfig, sample, train_base  # noqa: E402
-from fantascope.train.checkpoint import WEIGHTS, hash_weights, read_module  # noqa: E402
+from fantascope.train.checkpoint import WEIGHTS, borrow, hash_weights, read_module, write_module  # noqa: E402
 from fantascope.train.fit import FitConfig  # noqa: E402
 from fantascope.train.latents import Pool, write_pool  # noqa: E402
 from fantascope.train.optim import orthogonal  # noqa: E402
-from fantascope.train.parts import autoencoder, denoiser, quicken  # noqa: E402
+from fantascope.train.parts import LATENT, autoencoder, denoiser, place, quicken  # noqa: E402
 from fantascope.train.upscale import Upscaler, UpscalerConfig, load_upscaler, save_upscaler, train_upscaler  # noqa: E402
+from fantascope.train.watch import watched  # noqa: E402
 
 FIT = FitConfig(steps=2, batch=2, warmup=1, report_every=1, save_every=1)
 
@@ -70,7 +72,15 @@ def test_from_pictures_to_a_checkpoint(tmp_path: Path) -> None:
     pool = Pool(tmp_path / "pool")
     assert len(pool) == 5 and pool.text.shape == (5, 32, 384)
     _stale_shards_are_done_again(folder, tmp_path / "pool")
-    assert _steps(train_base(BaseConfig(FIT), tmp_path / "base", pool)) == [1, 2]
+    events = train_base(BaseConfig(FIT), tmp_path / "base", pool)
+    assert _steps(watched(events, tmp_path / "base", folder, 2, ("a box", "two boxes", "a", "b", "c"))) == [1, 2]
+    assert [path.name for path in (tmp_path / "base" / "pictures").iterdir()] == ["0000002.png"]
+    with Image.open(tmp_path / "base" / "pictures" / "0000002.png") as sheet:
+        assert sheet.size == (512, 256)
+    started = BaseConfig(FitConfig(steps=1, batch=2, warmup=1), start=EMBEDDED / "unet")
+    assert _steps(train_base(started, tmp_path / "started", pool)) == [1]
+    with pytest.raises(InvalidValue, match="start"):
+        next(train_base(BaseConfig(started.fit), tmp_path / "started", pool))
     assert _steps(train_decoder(AutoencoderConfig(FIT), tmp_path / "decoder", _pictures, folder)) == [1, 2]
     config = UpscalerConfig(FIT, crop=16, pieces=1)
     assert _steps(train_upscaler(config, tmp_path / "up", _pictures, folder)) == [1, 2]
@@ -78,8 +88,11 @@ def test_from_pictures_to_a_checkpoint(tmp_path: Path) -> None:
     read_module(encoder, folder / "vae")
     (folder / "vae" / "decoder.onnx").write_bytes(b"of the old decoder")
     (folder / "text_encoder" / "model.onnx").write_bytes(b"kept")
+    (folder / FEW).parent.mkdir(parents=True)
+    (folder / FEW).write_bytes(b"of the old UNet")
     runs = {"base": tmp_path / "base", "decoder": tmp_path / "decoder", "upscaler": tmp_path / "up"}
     assert assemble(folder, read_ledger, **runs) == {"unet": 2, "decoder": 2, "upscaler": 2}
+    assert not (folder / FEW).exists()
     spec = read_spec(folder / "fantascope.json")
     assert spec.weights == hash_weights(folder) and "vae/decoder.onnx" not in spec.weights
     assert {"text_encoder/model.onnx", "upscaler/model.safetensors"} <= set(spec.weights)
@@ -140,16 +153,38 @@ def test_the_pool_gives_the_same_batches_from_any_step() -> None:
         assert [next(again)["latent"].tolist() for _ in range(3)] == whole[start : start + 3]
 
 
+def test_a_network_may_start_from_another_with_fewer_channels(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    old, new = denoiser((32, 32), text=16, channels=4), denoiser((32, 32), text=16, channels=6)
+    write_module(old, tmp_path)
+    fresh = new.conv_in.weight.detach().clone()
+    assert sorted(borrow(new, tmp_path)) == ["conv_in.weight", "conv_out.bias", "conv_out.weight"]
+    assert torch.allclose(new.conv_in.weight[:, :4], old.conv_in.weight, atol=1e-3)
+    assert torch.equal(new.conv_in.weight[:, 4:], fresh[:, 4:])
+    assert torch.allclose(new.mid_block.resnets[0].conv1.weight, old.mid_block.resnets[0].conv1.weight, atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_compiled_network_keeps_its_names_and_its_result() -> None:
+    torch.manual_seed(0)
+    plain, compiled = torch.nn.Conv2d(3, 3, 3), torch.nn.Conv2d(3, 3, 3)
+    compiled.load_state_dict(plain.state_dict())
+    place(compiled, torch.device("cpu"), compiled=True)
+    picture = torch.randn(1, 3, 8, 8)
+    assert list(compiled.state_dict()) == list(plain.state_dict())
+    assert torch.allclose(compiled(picture), plain(picture), atol=1e-5)
+
+
 def test_quickening_changes_no_result() -> None:
     torch.manual_seed(0)
     model = denoiser().eval()
-    given = torch.randn(2, 4, 16, 16), torch.tensor([3, 900]), torch.randn(2, 32, 384)
+    given = torch.randn(2, LATENT, 16, 16), torch.tensor([3, 900]), torch.randn(2, 32, 384)
     with torch.no_grad():
         before = model(*given).sample
         quicken(model)
         assert torch.allclose(model(*given).sample, before, atol=1e-5)
     drawn = sample(model, given[2], given[2][0], [0, 1], steps=2)
-    assert drawn.shape == (2, 4, 16, 16) and torch.isfinite(drawn).all()
+    assert drawn.shape == (2, LATENT, 16, 16) and torch.isfinite(drawn).all()
 
 
 def test_orthogonal_brings_singular_values_near_one() -> None:

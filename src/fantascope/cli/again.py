@@ -49,7 +49,7 @@ def verify(
     from fantascope.studio import Studio
 
     with Studio(read_only=True) as studio:
-        report = check(file, trust=studio.settings.keys, known=_known(studio))
+        report = check(file, trust=studio.settings.keys, known=_known(studio), models=studio.settings.models)
     if as_json:
         lines = [{"name": c.name, "verdict": c.verdict, "text": c.text} for c in report.checks]
         emit("verify", {"file": file, "ok": report.ok, "checks": lines})

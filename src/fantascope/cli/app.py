@@ -13,7 +13,20 @@ from typing import Annotated, Any
 
 import typer
 
-from fantascope.cli import again, doctor, gallery, imagine, ledger, models, policy, train
+from fantascope.cli import (
+    again,
+    attribute,
+    detector,
+    doctor,
+    evaluate,
+    gallery,
+    imagine,
+    ledger,
+    models,
+    policy,
+    train,
+    train_report,
+)
 from fantascope.cli.lines import emit
 from fantascope.errors import FantascopeError, InvalidValue, PolicyRefused, RequestError, StorageError
 
@@ -29,12 +42,17 @@ app = typer.Typer(
 app.command("imagine", help="Paint pictures from a prompt.")(imagine.command())
 app.command("again", help="Make the same pixels from a file's own record, or name what differs.")(again.again)
 app.command("verify", help="Check signature, mark, record, disclosure and licences of a picture.")(again.verify)
+app.command("attribute", help="List the training drawings that a picture looks most like, and whose they are.")(
+    attribute.attribute
+)
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(models.app, name="models")
 app.command("doctor", help="Say what this machine can do and why a choice was made.")(doctor.doctor)
 app.add_typer(policy.app, name="policy")
 app.command("ledger", help="Show plan, balance and what was charged.")(ledger.ledger)
-app.add_typer(train.app, name="train")
+train_report.app.command("detector")(detector.detector)
+app.add_typer(train_report.app, name="train")
+app.command("eval")(evaluate.evaluate)
 app.add_typer(train.data, name="data")
 
 

@@ -94,6 +94,7 @@ def show(name: Name, as_json: Json = False) -> None:
         ("upscaler", f"x{spec.upscaler}" if spec.upscaler else "-"),
         ("defaults", f"{defaults.width}x{defaults.height}, {defaults.steps} steps {defaults.sampler}"),
         ("ledger", spec.training_ledger or "no record of its training pictures"),
+        ("model card", spec.card or "none cited"),
     ]
     for key, value in rows + [("weights", f"{digest}  {file}") for file, digest in hashes.items()]:
         print(f"{key:<11} {value}")

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fantascope.cli.data import Checkpoint, Json, Package, Words, composed, needs_train, say
+from fantascope.cli.data import Cache, Checkpoint, Json, Sources, Words, composed, needs_train, say
 from fantascope.cli.data import app as data
 from fantascope.errors import ModelNotFound
+from fantascope.spec import FEW
 
 if TYPE_CHECKING:
     from fantascope.train.fit import FitEvent
@@ -35,6 +36,8 @@ Report = Annotated[int, typer.Option("--report-every", min=1, help="steps betwee
 Save = Annotated[int, typer.Option("--save-every", min=1, help="steps between two saves")]
 Folder = Annotated[Path, typer.Argument(help="the checkpoint folder")]
 Out = Annotated[Path, typer.Option("--out", help="the checkpoint folder")]
+Start = Annotated[Path | None, typer.Option(help="folder of such a network to start from; from nothing if not given")]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda; a GPU where there is one if not given")]
 UNSEEN = 1_000_000
 """First of the scenes that no recipe trains on."""
 
@@ -71,7 +74,7 @@ def _minilm() -> Path:
 
 @app.command()
 def autoencoder(
-    package: Package,
+    sources: Sources,
     run: Run,
     out: Out,
     steps: Steps = 1150,
@@ -81,11 +84,14 @@ def autoencoder(
     cooldown: Cooldown = 0.4,
     dense: Dense = 0.5,
     measured: Annotated[int, typer.Option(min=1, help="an eighth of the scenes that latents are centred on")] = 32,
+    start: Start = None,
     ema: Ema = 0.995,
     seed: Seed = 0,
+    device: Device = None,
     report: Report = 20,
     save: Save = 100,
     vocabulary: Words = None,
+    cache: Cache = None,
     as_json: Json = False,
 ) -> None:
     """Train the autoencoder, then freeze it with zero-mean, unit-variance latents."""
@@ -93,14 +99,24 @@ def autoencoder(
 
     with needs_train():
         from fantascope.train.autoencode import AutoencoderConfig, freeze_autoencoder, train_autoencoder
-        from fantascope.train.fit import FitConfig
-    composer, concepts = composed(package, vocabulary)
-    drawn = fingerprint(composer, concepts, dense)
+        from fantascope.train.fit import FitConfig, choose_device
+    composer, concepts = composed(sources, vocabulary, cache)
     fit = FitConfig(
-        steps, batch, rate, warmup, cooldown, ema=ema, seed=seed, report_every=report, save_every=save, data=drawn
+        steps,
+        batch,
+        rate,
+        warmup,
+        cooldown,
+        ema=ema,
+        seed=seed,
+        report_every=report,
+        save_every=save,
+        data=fingerprint(composer, concepts, dense),
+        device=choose_device(device),
     )
     source = pictures(composer, concepts, batch, dense)
-    _follow(train_autoencoder(AutoencoderConfig(fit, halved=0.15), run, source), "autoencoder", steps, run, as_json)
+    config = AutoencoderConfig(fit, kl=3e-4, noise=0.05, halved=0.1, start=start)
+    _follow(train_autoencoder(config, run, source), "autoencoder", steps, run, as_json)
     psnr = freeze_autoencoder(run, pictures(composer, concepts, measured, 0.0), out)
     say(as_json, "frozen", f"{out / 'vae'}: {psnr:.1f} dB", path=out / "vae", psnr=psnr)
 
@@ -109,6 +125,10 @@ def autoencoder(
 def base(
     pool: Annotated[Path, typer.Option(help="folder of encoded scenes, from `fantascope data encode`")],
     run: Run,
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", help="checkpoint folder to paint fixed prompts with on the way")
+    ] = None,
+    start: Start = None,
     steps: Steps = 3500,
     batch: Batch = 32,
     rate: Rate = 2e-3,
@@ -116,25 +136,42 @@ def base(
     cooldown: Cooldown = 0.25,
     ema: Ema = 0.998,
     seed: Seed = 0,
+    device: Device = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="compile the network first; worth it on a GPU")] = False,
+    pictures: Annotated[int, typer.Option(min=1, help="steps between two sheets of fixed prompts")] = 500,
     report: Report = 20,
     save: Save = 150,
     as_json: Json = False,
 ) -> None:
-    """Train the base UNet on encoded scenes."""
+    """Train the base UNet on encoded scenes, on a CPU or a GPU."""
     with needs_train():
         from fantascope.train.base import BaseConfig, train_base
-        from fantascope.train.fit import FitConfig
+        from fantascope.train.fit import FitConfig, choose_device
         from fantascope.train.latents import Pool
-    scenes = Pool(pool, seed)
+        from fantascope.train.watch import watched
+    scenes, place = Pool(pool, seed), choose_device(device)
     fit = FitConfig(
-        steps, batch, rate, warmup, cooldown, ema=ema, seed=seed, report_every=report, save_every=save, data=scenes.data
+        steps,
+        batch,
+        rate,
+        warmup,
+        cooldown,
+        ema=ema,
+        seed=seed,
+        report_every=report,
+        save_every=save,
+        data=scenes.data,
+        device=place,
     )
-    _follow(train_base(BaseConfig(fit), run, scenes), "base", steps, run, as_json)
+    events = train_base(BaseConfig(fit, start=start, compiled=compiled), run, scenes.to(place))
+    if checkpoint is not None:
+        events = watched(events, run, checkpoint, pictures)
+    _follow(events, "base", steps, run, as_json)
 
 
 @app.command()
 def decoder(
-    package: Package,
+    sources: Sources,
     run: Run,
     checkpoint: Checkpoint,
     steps: Steps = 400,
@@ -145,9 +182,11 @@ def decoder(
     dense: Dense = 0.125,
     ema: Ema = 0.995,
     seed: Seed = 0,
+    device: Device = None,
     report: Report = 20,
     save: Save = 60,
     vocabulary: Words = None,
+    cache: Cache = None,
     as_json: Json = False,
 ) -> None:
     """Train the decoder alone, on the frozen encoder's latents made noisy."""
@@ -155,11 +194,20 @@ def decoder(
 
     with needs_train():
         from fantascope.train.autoencode import AutoencoderConfig, train_decoder
-        from fantascope.train.fit import FitConfig
-    composer, concepts = composed(package, vocabulary)
-    drawn = fingerprint(composer, concepts, dense)
+        from fantascope.train.fit import FitConfig, choose_device
+    composer, concepts = composed(sources, vocabulary, cache)
     fit = FitConfig(
-        steps, batch, rate, warmup, cooldown, ema=ema, seed=seed, report_every=report, save_every=save, data=drawn
+        steps,
+        batch,
+        rate,
+        warmup,
+        cooldown,
+        ema=ema,
+        seed=seed,
+        report_every=report,
+        save_every=save,
+        data=fingerprint(composer, concepts, dense),
+        device=choose_device(device),
     )
     config = AutoencoderConfig(fit, noise=0.3)
     source = pictures(composer, concepts, batch, dense)
@@ -168,7 +216,7 @@ def decoder(
 
 @app.command()
 def upscaler(
-    package: Package,
+    sources: Sources,
     run: Run,
     checkpoint: Checkpoint,
     steps: Steps = 1000,
@@ -181,6 +229,7 @@ def upscaler(
     report: Report = 50,
     save: Save = 50,
     vocabulary: Words = None,
+    cache: Cache = None,
     as_json: Json = False,
 ) -> None:
     """Train the x4 upscaler, half of it on what the checkpoint's autoencoder makes of pictures."""
@@ -189,7 +238,7 @@ def upscaler(
     with needs_train():
         from fantascope.train.fit import FitConfig
         from fantascope.train.upscale import UpscalerConfig, train_upscaler
-    composer, concepts = composed(package, vocabulary)
+    composer, concepts = composed(sources, vocabulary, cache)
     drawn = fingerprint(composer, concepts)
     fit = FitConfig(
         steps, batch, rate, warmup, cooldown, ema=ema, seed=seed, report_every=report, save_every=save, data=drawn
@@ -214,6 +263,85 @@ def assemble(
 
 
 @app.command()
+def trajectories(
+    checkpoint: Checkpoint,
+    pool: Annotated[Path, typer.Option(help="folder for the trajectories")],
+    count: Annotated[int, typer.Option(min=1, help="captions to paint")] = 2048,
+    first: Annotated[int, typer.Option(min=0, help="number of the first caption's scene")] = 2 * UNSEEN,
+    teacher: Annotated[int, typer.Option(min=1, help="steps of the teacher, a multiple of the student's")] = 20,
+    few: Annotated[int, typer.Option(min=1, help="steps of the student")] = 4,
+    guidance: Annotated[float, typer.Option(min=0, help="the teacher's guidance")] = 4.0,
+    rescale: Annotated[float, typer.Option(min=0, max=1, help="the teacher's guidance rescale")] = 0.7,
+    batch: Annotated[int, typer.Option(min=1, help="captions painted together")] = 16,
+    shard: Annotated[int, typer.Option(min=1, help="captions a file")] = 128,
+    vocabulary: Words = None,
+    as_json: Json = False,
+) -> None:
+    """Paint captions with the base UNet in many steps and store what few steps should meet on the way."""
+    with needs_train():
+        from fantascope.train.distil import TeacherConfig, write_trajectories
+    config = TeacherConfig(teacher, few, guidance, rescale)
+    told = captions(count, first, vocabulary)
+    for stored in write_trajectories(told, checkpoint, pool, config, batch=batch, shard=shard):
+        say(as_json, "painted", f"{pool}: {stored} of {count} trajectories", stored=stored, trajectories=count)
+
+
+@app.command()
+def distil(
+    checkpoint: Checkpoint,
+    pool: Annotated[Path, typer.Option(help="folder of trajectories, from `fantascope train trajectories`")],
+    run: Run,
+    steps: Steps = 800,
+    batch: Batch = 32,
+    rate: Rate = 2e-3,
+    warmup: Warmup = 20,
+    cooldown: Cooldown = 0.5,
+    ema: Ema = 0.98,
+    numbers: Annotated[int, typer.Option(min=1, help="numbers of all low-rank factors, 2 bytes each")] = 1_450_000,
+    own: Annotated[float, typer.Option(min=0, max=1, help="share of inputs that the student makes itself")] = 0.5,
+    held: Annotated[int, typer.Option(min=0, help="trajectories kept from training, to measure on")] = 64,
+    seed: Seed = 0,
+    report: Report = 20,
+    save: Save = 100,
+    as_json: Json = False,
+) -> None:
+    """Train the low-rank factors that make few unguided steps end where the teacher does, and write them with a graph.
+
+    They lie in the checkpoint's `unet/few`; their hashes go into `fantascope.json`.
+    """
+    from fantascope.data.ledger import read_ledger
+
+    with needs_train():
+        from fantascope.train.assemble import record
+        from fantascope.train.distil import FewConfig, Trajectories, distance, student, train_few, write_few
+        from fantascope.train.export import export_few
+        from fantascope.train.fit import FitConfig, load_weights
+    paths = Trajectories(pool, seed, held)
+    fit = FitConfig(
+        steps,
+        batch,
+        rate,
+        warmup,
+        cooldown,
+        0.0,
+        ema=ema,
+        seed=seed,
+        report_every=report,
+        save_every=save,
+        data=paths.data,
+    )
+    _follow(train_few(FewConfig(fit, numbers, own), run, checkpoint, paths), "distil", steps, run, as_json)
+    path, graph = write_few(run, checkpoint, numbers), export_few(checkpoint)
+    record(checkpoint, read_ledger)
+    model = student(checkpoint, numbers)
+    before = distance(model, paths)
+    load_weights(model, run)
+    after = distance(model, paths)
+    told = f"{path} and {graph}: few steps end {after:.3f} from the teacher, {before:.3f} without"
+    say(as_json, "distilled", told, path=path, graph=graph, distance=after, before=before)
+
+
+@app.command()
 def export(checkpoint: Folder, as_json: Json = False) -> None:
     """Write the graphs that run without torch beside the weights, and their hashes into `fantascope.json`."""
     from fantascope.data.ledger import read_ledger
@@ -234,18 +362,29 @@ def int8(
     vocabulary: Words = None,
     as_json: Json = False,
 ) -> None:
-    """Write the UNet's int8 graph beside its weights, and its hash into `fantascope.json`."""
-    from fantascope.data.compose import plan, read_vocabulary
+    """Write the UNet's int8 graph beside its weights, and its hash into `fantascope.json`; for few steps, too."""
     from fantascope.data.ledger import read_ledger
 
     with needs_train():
         from fantascope.train.assemble import record
         from fantascope.train.quantise import export_int8, input_ranges
-    concepts = read_vocabulary(vocabulary)
-    captions = [plan(UNSEEN + k, concepts).caption for k in range(prompts)]
-    path = export_int8(checkpoint, input_ranges(checkpoint, captions, steps))
+    words = [caption for caption, _ in captions(prompts, UNSEEN, vocabulary)]
+    written = {"unet": export_int8(checkpoint, input_ranges(checkpoint, words, steps))}
+    if (checkpoint / FEW).is_file():
+        ranges = input_ranges(checkpoint, words, min(steps, 4), 1.0, few=True)
+        written["few"] = export_int8(checkpoint, ranges, few=True)
     record(checkpoint, read_ledger)
-    say(as_json, "graph", f"{path}", part="unet", path=path)
+    for part, path in written.items():
+        say(as_json, "graph", f"{path}", part=part, path=path)
+
+
+def captions(count: int, first: int, vocabulary: Path | None = None) -> list[tuple[str, int]]:
+    """Captions of the scenes from number `first` on, each with its number as the seed of its noise."""
+    from fantascope.data.scene import plan
+    from fantascope.data.vocabulary import read_vocabulary
+
+    concepts = read_vocabulary(vocabulary)
+    return [(plan(seed, concepts).caption, seed) for seed in range(first, first + count)]
 
 
 def _follow(events: Iterator[FitEvent], stage: str, steps: int, run: Path, as_json: bool) -> None:

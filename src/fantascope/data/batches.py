@@ -15,16 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fantascope.data.caption import Concept
-from fantascope.data.compose import CANVAS, Composer, plan, plan_dense
+from fantascope.data.compose import Composer
+from fantascope.data.scene import CANVAS, LAYOUTS, PLACES, STYLES, plan, plan_dense
+from fantascope.data.vocabulary import Concept
 
 Arrays = dict[str, NDArray[Any]]
 Source = Callable[[int], Iterator[Arrays]]
 
 
 def fingerprint(composer: Composer, concepts: dict[str, Concept], dense: float = 0.0) -> str:
-    """Hash what decides the batches of a composer: its drawings, the words and weights, the share of crowded ones."""
-    told = [composer.fingerprint, [asdict(concept) for concept in concepts.values()], dense]
+    """Hash what decides the batches of a composer: drawings, words and weights, shares, the share of crowded ones."""
+    shares = [LAYOUTS, STYLES, PLACES]
+    told = [composer.fingerprint, [asdict(concept) for concept in concepts.values()], shares, dense]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 

@@ -20,7 +20,7 @@ ALLOWED: dict[str, str] = {
 }
 """SPDX identifier -> what its terms ask of us."""
 
-_RULES: tuple[tuple[str, str], ...] = (
+RULES: tuple[tuple[str, str], ...] = (
     (r"(^|-)NC(-|$)", "non-commercial: the checkpoint may be used commercially"),
     (r"(^|-)ND(-|$)", "no derivatives: training composes derivatives"),
     (r"(^|-)SA(-|$)", "share-alike: it would bind every picture made from the checkpoint"),
@@ -44,7 +44,7 @@ def reason_refused(spdx: str | None) -> str | None:
         return "no licence stated"
     if spdx in ALLOWED:
         return None
-    for pattern, reason in _RULES:
+    for pattern, reason in RULES:
         if re.search(pattern, spdx, re.IGNORECASE):
             return reason
     return f"unknown licence {spdx!r}: only {', '.join(ALLOWED)} are allowed"

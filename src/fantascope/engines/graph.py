@@ -28,6 +28,7 @@ from fantascope.engines.graph_runtime import (
     Source,
     open_runtime,
 )
+from fantascope.engines.lora import graph_of
 from fantascope.engines.paint import paint
 from fantascope.engines.weights import Place, open_place, weigh
 from fantascope.engines.words import GRAPH, WEIGHTS, WINDOW, Words, shared_words
@@ -49,7 +50,10 @@ PARTS: dict[str, tuple[str, str]] = {
 """Part -> its graph and the weights that the graph reads."""
 
 INT8 = {"unet": "unet/model.int8.onnx"}
-"""Part -> the graph that reads the same weights and computes in int8; other parts stay in float."""
+"""Part -> the graph that reads the same weights and computes in int8; other parts stay in float.
+
+With a delta the UNet has graphs of its own (see `lora.graph_of`), which read its file, too, and add it to the weights.
+"""
 
 ONE_WINDOW = 20
 """Words that are taken to fit one window of tokens when the UNet is compiled before the text is read."""
@@ -72,7 +76,7 @@ class GraphEngine:
                 f"{runtime.name} does not compute in {choice.precision} on this machine, only in {able}.",
                 param="precision",
             )
-        if choice.precision == "int8" and not all(map(place.has, INT8.values())):
+        if choice.precision == "int8" and not all(place.has(self._files(part)[0]) for part in INT8):
             raise Unsupported(f"The model {spec.name!r} has no graphs in int8.", param="precision")
         self._unet = place.config("unet/config.json")
         self._vae = place.config("vae/config.json")
@@ -243,21 +247,23 @@ class GraphEngine:
 
     def _compile(self, part: str, shapes: Shapes) -> Program:
         weights = self._weigh(part)
-        graph, tensors = map(self.place.path, self._files(part))
-        source = Source(graph, tensors, " ".join(weight.sha256 for weight in weights))
+        files = [self.place.path(name) for name in self._files(part)]
+        source = Source(files[0], files[1], " ".join(weight.sha256 for weight in weights), *files[2:])
         precision = self.choice.precision
         if precision == "int8" and part not in INT8 and "bf16" not in self.runtime.precisions:
             precision = "fp32"
         return self.runtime.compile(source, shapes, precision)
 
-    def _files(self, part: str) -> tuple[str, str]:
-        """Graph and weights of a part in the precision that was chosen."""
-        graph, weights = PARTS[part]
-        return INT8.get(part, graph) if self.choice.precision == "int8" else graph, weights
+    def _files(self, part: str) -> tuple[str, ...]:
+        """Graph and weights of a part in the precision that was chosen, then the delta if there is one."""
+        (graph, weights), rounded = PARTS[part], self.choice.precision == "int8"
+        if part == "unet" and self.spec.delta is not None:
+            return graph_of(self.spec.delta, ".int8.onnx" if rounded else ".onnx"), weights, self.spec.delta
+        return INT8.get(part, graph) if rounded else graph, weights
 
     def _weigh(self, part: str) -> tuple[Weight, ...]:
         """Hash graph and weights of a part, once, and hold them to the hashes of the Spec."""
         if part not in self._weights:
-            graph, weights = weigh(self.spec, self.place, self._files(part), self.settings)
-            self._weights[part] = (graph.model_copy(update={"part": f"{part} graph"}), weights)
+            graph, *weights = weigh(self.spec, self.place, self._files(part), self.settings)
+            self._weights[part] = (graph.model_copy(update={"part": f"{part} graph"}), *weights)
         return self._weights[part]

@@ -55,34 +55,38 @@ _LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])", re.DOTALL)
 
 @dataclass(frozen=True)
 class Source:
-    """A graph to compile: the file, the file of weights it reads, and a hash of both."""
+    """A graph to compile: the file, the files of weights it reads (most often one), and a hash of all."""
 
     path: Path
     weights: Path
     digest: str
+    delta: Path | None = None
 
     def check(self) -> None:
         """Refuse a graph that was written for another layout of its weights: its offsets would read garbage.
 
         Raises:
-            BrokenModelFile: the header of the weights file is not the one that the graph names, or the graph reads
-                another file than the one that was hashed.
+            BrokenModelFile: the header of a weights file is not one that the graph names, or the graph reads another
+                file than those that were hashed.
         """
-        graph = self.path.read_bytes()
+        graph, here = self.path.read_bytes(), self.path.parent
+        files = [self.weights] if self.delta is None else [self.weights, self.delta]
+        names = [file.relative_to(here).as_posix() for file in files if file.is_relative_to(here)]
         for found in _LOCATION.finditer(graph):
             named = graph[found.end() : found.end() + found[1][0]]
-            if named != self.weights.name.encode():
+            if named.decode("utf-8", "replace") not in names:
                 raise BrokenModelFile(
                     f"{self.path} reads {named!r}, which is not its weights file {self.weights.name}."
                 )
-        with self.weights.open("rb") as file:
-            start = file.read(8)
-            header = start + file.read(int.from_bytes(start, "little"))
-        if hashlib.sha256(header).hexdigest().encode() not in graph:
-            raise BrokenModelFile(
-                f"{self.path} was exported for another {self.weights.name}.",
-                hint="Export the graphs again: fantascope.train.export.export_graphs(folder).",
-            )
+        for path in files:
+            with path.open("rb") as file:
+                start = file.read(8)
+                header = start + file.read(int.from_bytes(start, "little"))
+            if hashlib.sha256(header).hexdigest().encode() not in graph:
+                raise BrokenModelFile(
+                    f"{self.path} was exported for another {path.name}.",
+                    hint="Export the graphs again: fantascope.train.export.export_graphs(folder).",
+                )
 
 
 class Runtime(Protocol):

@@ -82,7 +82,8 @@ class TorchEngine:
         place = open_place(spec.source, settings)
         files = files_of(place)
         upscales = place.has("upscaler/config.json")
-        weights = weigh(spec, place, [*files, *(place.weights_of("upscaler") if upscales else [])], settings)
+        more = [*(place.weights_of("upscaler") if upscales else []), *filter(None, [spec.delta])]
+        weights = weigh(spec, place, [*files, *more], settings)
         parts = load_parts(spec, place, dtype)
         refiner = None
         if spec.refiner is not None:

@@ -16,6 +16,7 @@ import torch
 from fantascope.engines import compact
 from fantascope.engines import latent_ldm as ldm
 from fantascope.engines.latent_encode import Encoder, Tokenise
+from fantascope.engines.lora import fuse
 from fantascope.engines.safefile import SafeFile
 from fantascope.engines.weights import Place
 from fantascope.errors import BrokenModelFile, ModelNotFound, Unsupported
@@ -92,10 +93,16 @@ def load_parts(spec: Spec, place: Place, dtype: torch.dtype, refiner: bool = Fal
     Raises:
         BrokenModelFile: tensors are missing, left over or of the wrong shape.
         ModelNotFound: the folder lacks a component.
-        Unsupported: the network takes or gives what our loop does not know (inpainting, distilled guidance).
+        Unsupported: the network takes or gives what our loop does not know (inpainting, distilled guidance), or the
+            delta is not what `engines.lora` reads.
     """
+    if place.single and spec.delta is not None:
+        raise Unsupported(f"{spec.name!r} is one file, and a delta needs a folder.", param="model")
     with quietly(), _explained(spec):
-        parts = _from_file(spec, place, dtype, refiner) if place.single else _from_folder(place, dtype, refiner)
+        if place.single:
+            parts = _from_file(spec, place, dtype, refiner)
+        else:
+            parts = _from_folder(place, dtype, refiner, None if refiner else spec.delta)
     config = parts.unet.config
     if config.in_channels != config.out_channels or config.time_cond_proj_dim is not None:
         raise Unsupported(
@@ -139,11 +146,14 @@ def _explained(spec: Spec) -> Iterator[None]:
         ) from error
 
 
-def _from_folder(place: Place, dtype: torch.dtype, refiner: bool) -> Parts:
+def _from_folder(place: Place, dtype: torch.dtype, refiner: bool, delta: str | None) -> Parts:
     index = place.config("model_index.json") if place.has("model_index.json") else {}
     zero_empty = bool(index.get("force_zeros_for_empty_prompt"))
     aesthetic = bool(index.get("requires_aesthetics_score"))
-    unet = _pretrained("unet", place, "unet", dtype)
+    unet = _pretrained("unet", place, "unet", torch.float32 if delta is not None else dtype)
+    if delta is not None:  # added in float32, rounded once
+        fuse(unet, SafeFile.open(place.path(delta)))
+        unet.to(dtype)
     if refiner:
         return Parts(unet, None, zero_empty=zero_empty, aesthetic=aesthetic)
     vae = _pretrained("vae", place, "vae", _vae_dtype(place.config("vae/config.json"), dtype))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fantascope.engines.base import Choice, Engine
+from fantascope.engines.lora import graph_of
 from fantascope.errors import FantascopeError, MissingExtra, ModelError, UnknownName, Unsupported
 from fantascope.settings import Settings
 from fantascope.spec import EMBEDDED, ENGINES_OF, Spec
@@ -127,6 +128,8 @@ def _graphs(spec: Spec) -> bool:
     if spec.kind not in ("embedded", "dir"):
         return False
     folder = EMBEDDED.parent / spec.place if spec.kind == "embedded" else Path(spec.place).expanduser()
+    if spec.delta is not None:
+        return (folder / graph_of(spec.delta)).is_file()
     return any(folder.rglob("*.onnx")) if folder.is_dir() else False
 
 

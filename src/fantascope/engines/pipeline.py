@@ -89,7 +89,7 @@ class PipelineEngine:
         """Open, check, hash and load the folder that the Spec names.
 
         Raises:
-            Unsupported: a single file, a refiner, or a class that is no text-to-image pipeline of diffusers.
+            Unsupported: a single file, a refiner, a delta, or a class that is no text-to-image pipeline of diffusers.
             ModelError: see `weights.open_place` and `weights.weigh`.
         """
         if settings.threads > 0:
@@ -97,6 +97,10 @@ class PipelineEngine:
         if spec.refiner is not None:
             raise Unsupported(
                 f"The engine 'pipeline' runs no refiner, and {spec.name!r} has one.", hint="--engine latent"
+            )
+        if spec.delta is not None:
+            raise Unsupported(
+                f"The engine 'pipeline' adds nothing to weights, and {spec.name!r} needs it.", hint="--engine latent"
             )
         place = open_place(spec.source, settings)
         if place.single:

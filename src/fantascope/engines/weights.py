@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from fantascope.engines.lora import BASE
 from fantascope.engines.safefile import CONVERT, SafeFile, read_header, read_tensor, runs_code
 from fantascope.errors import (
     BrokenModelFile,
@@ -281,7 +282,8 @@ def weigh(spec: Spec, place: Place, files: Iterable[str], settings: Settings) ->
 
     Raises:
         LicenceMissing: the Spec states no licence.
-        BrokenModelFile: a safetensors is not sound, or a hash is not what the Spec says.
+        BrokenModelFile: a safetensors is not sound, a hash is not what the Spec says, or the Spec's delta was made for
+            other weights than those among the files.
         UnsafeModelFile: a file is in a format that can run code.
     """
     if not spec.licence.spdx.strip():
@@ -290,7 +292,15 @@ def weigh(spec: Spec, place: Place, files: Iterable[str], settings: Settings) ->
             param="licence",
             hint=f"fantascope models add {spec.source} --name NAME --licence SPDX-ID",
         )
-    return tuple(_weigh_one(spec, place, relative, settings) for relative in files)
+    found = tuple(_weigh_one(spec, place, relative, settings) for relative in files)
+    if spec.delta is not None and spec.delta in {weight.path for weight in found}:
+        base = SafeFile.open(place.path(spec.delta)).metadata.get(BASE)
+        if base is not None and base not in {weight.sha256 for weight in found}:
+            raise BrokenModelFile(
+                f"{place.path(spec.delta)} was made for other weights than those of {spec.name!r}.",
+                hint="Make it again: fantascope train distil",
+            )
+    return found
 
 
 def _weigh_one(spec: Spec, place: Place, relative: str, settings: Settings) -> Weight:
@@ -307,6 +317,7 @@ def _weigh_one(spec: Spec, place: Place, relative: str, settings: Settings) -> W
             hint=f"fantascope models show {spec.name}",
         )
     part = relative.split("/")[0] if "/" in relative else PurePosixPath(relative).stem
+    part = f"{part} delta" if relative == spec.delta else part
     return Weight(part=part, path=relative, sha256=digest, licence=spec.licence.spdx)
 
 

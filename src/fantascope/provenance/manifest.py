@@ -16,6 +16,7 @@ from typing import Any
 from fantascope.artifact import MEDIA_TYPES
 from fantascope.errors import ProvenanceError
 from fantascope.provenance import pictures
+from fantascope.provenance.cites import cites_of
 from fantascope.provenance.keys import Keys
 from fantascope.receipt import Receipt
 
@@ -60,7 +61,7 @@ class Manifest:
 
 
 def record_of(receipt: Receipt) -> dict[str, Any]:
-    """Return what the manifest says of a receipt; of a private one: id, pixels and licences only."""
+    """Return what the manifest says of a receipt; of a private one: id, pixels, licences, and what the model cites."""
     if not receipt.private:
         return receipt.dump()
     weights = [{"part": w.part, "sha256": w.sha256, "licence": w.licence} for w in receipt.ran.weights]
@@ -70,6 +71,7 @@ def record_of(receipt: Receipt) -> dict[str, Any]:
         "pixels_sha256": receipt.pixels_sha256,
         "attribution": list(receipt.attribution),
         "fantascope": receipt.fantascope,
+        "spec": cites_of(receipt.spec),
         "ran": {"weights": weights},
     }
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fantascope.errors import InvalidPicture
 from fantascope.provenance import container, infotext, keys, manifest, mark, pictures
+from fantascope.provenance.cites import cited
 from fantascope.provenance.manifest import Manifest
 from fantascope.provenance.pictures import Probe
 from fantascope.provenance.sealing import pixels_hash
@@ -102,6 +103,7 @@ def verify(
     *,
     trust: Path | None = None,
     known: Callable[[str], bool] | None = None,
+    models: Path | None = None,
 ) -> Report:
     """Check a PNG, JPEG or WebP file: ours or anybody's.
 
@@ -110,16 +112,19 @@ def verify(
         trust: Folder of keys whose roots are recognised; None is this studio's own, `Settings.keys`.
         known: Says whether a receipt id is in the gallery; None where no gallery can be read: then nothing is said
             of it.
+        models: Folder of the models that were added; None is this studio's own, `Settings.models`.
 
     Returns:
-        Report: lines for signature, mark, record, AI disclosure, training, and one for every weight used.
+        Report: lines for signature, mark, record, AI disclosure, training, model card and ledger, and one for every
+            weight used.
 
     Raises:
         InvalidPicture: the file is not a picture, is cut off, or is larger than may be read.
     """
     data = pictures.load(source)
     probe = pictures.probe(data)
-    anchors = keys.anchors(Settings.from_env().keys if trust is None else trust)
+    settings = Settings.from_env()
+    anchors = keys.anchors(settings.keys if trust is None else trust)
     signed = manifest.read_manifest(data, anchors)
     try:
         pixels = pictures.decode(probe)
@@ -141,6 +146,7 @@ def verify(
         _record(file),
         _disclosure(file),
         _training(file),
+        *(Check(*line) for line in cited(file.record, file.vouched, settings.models if models is None else models)),
         *_licences(file),
     )
     return Report(checks, file.signed_id or file.mark.payload or container.receipt_id_in(probe))

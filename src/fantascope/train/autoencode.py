@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from fantascope.train.checkpoint import ENCODER, WEIGHTS, hash_tensors, read_module, write_module
+from fantascope.train.checkpoint import ENCODER, WEIGHTS, borrow, hash_tensors, read_module, write_module
 from fantascope.train.fit import Batch, Batches, FitConfig, FitEvent, fit, load_weights
 from fantascope.train.latents import centre_latents
-from fantascope.train.parts import autoencoder, quicken
+from fantascope.train.parts import autoencoder, place
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class AutoencoderConfig:
         edges: Weight of the difference of the picture's gradients.
         noise: Standard deviation of the noise added to latents, in units of each channel's own.
         halved: Share of steps that also decode the latents at half size and compare with the picture at half size.
+        start: Folder of an autoencoder to start from; from nothing if not given.
     """
 
     fit: FitConfig
@@ -32,6 +33,7 @@ class AutoencoderConfig:
     edges: float = 1.0
     noise: float = 0.1
     halved: float = 0.25
+    start: Path | None = None
 
 
 def reconstruction(guess: Tensor, picture: Tensor, edges: float) -> Tensor:
@@ -51,11 +53,14 @@ def train_autoencoder(config: AutoencoderConfig, run: Path, batches: Batches) ->
     """Train encoder and decoder together on `picture` batches, (B, 3, 128, 128) in -1..1."""
     torch.manual_seed(config.fit.seed)
     model = autoencoder()
-    quicken(model)
+    if config.start is not None:
+        borrow(model, config.start)
+    device = torch.device(config.fit.device)
+    place(model, device)
 
     def loss(batch: Batch, source: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         picture = batch["picture"].contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             spread = model.encode(picture).latent_dist
             latent = spread.mean.float() + spread.std.float() * _normal(spread.mean, source)
             latent = latent + config.noise * _spread(latent) * _normal(latent, source)
@@ -101,17 +106,18 @@ def train_decoder(config: AutoencoderConfig, run: Path, batches: Batches, folder
     """
     model = autoencoder()
     read_module(model, folder / "vae")
-    quicken(model)
+    device = torch.device(config.fit.device)
+    place(model, device)
     model.encoder.requires_grad_(False)
     if model.quant_conv is not None:
         model.quant_conv.requires_grad_(False)
 
     def loss(batch: Batch, source: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         picture = batch["picture"].contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             with torch.no_grad():
                 latent = model.encode(picture).latent_dist.mean.float()
-            level = config.noise * torch.rand(len(picture), 1, 1, 1, generator=source)
+            level = config.noise * torch.rand(len(picture), 1, 1, 1, generator=source).to(device)
             noisy = latent + level * _spread(latent) * _normal(latent, source)
             guess = model.decode(noisy).sample.float()
         return reconstruction(guess, picture, config.edges), {"psnr": psnr(guess, picture)}
@@ -122,7 +128,9 @@ def train_decoder(config: AutoencoderConfig, run: Path, batches: Batches, folder
 
 def _settings(config: AutoencoderConfig, stage: str) -> dict[str, str | float]:
     """What a run is resumed with beside the loop's settings."""
-    return {"stage": stage} | {part.name: getattr(config, part.name) for part in fields(config) if part.name != "fit"}
+    also = {part.name: getattr(config, part.name) for part in fields(config) if part.name not in ("fit", "start")}
+    start: dict[str, str] = {} if config.start is None else {"start": hash_tensors(config.start / WEIGHTS)}
+    return {"stage": stage} | also | start
 
 
 def _spread(latent: Tensor) -> Tensor:
@@ -131,4 +139,4 @@ def _spread(latent: Tensor) -> Tensor:
 
 
 def _normal(like: Tensor, source: torch.Generator) -> Tensor:
-    return torch.randn(like.shape, generator=source)
+    return torch.randn(like.shape, generator=source).to(like.device)

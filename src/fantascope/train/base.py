@@ -15,9 +15,10 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
+from fantascope.train.checkpoint import WEIGHTS, borrow, hash_tensors
 from fantascope.train.fit import Batch, FitConfig, FitEvent, fit
 from fantascope.train.latents import Pool
-from fantascope.train.parts import denoiser, quicken, quiet, schedule
+from fantascope.train.parts import denoiser, place, quiet, schedule
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,15 @@ class BaseConfig:
         fit: The loop's settings.
         dropped: Share of captions replaced by the empty one, for guidance.
         lean: Exponent of the even draws that times come from; below 1 favours noisy times.
+        start: Folder of a UNet to start from; from nothing if not given.
+        compiled: Whether the network is compiled; worth it on a GPU.
     """
 
     fit: FitConfig
     dropped: float = 0.1
     lean: float = 0.75
+    start: Path | None = None
+    compiled: bool = False
 
 
 def train_base(config: BaseConfig, run: Path, pool: Pool) -> Iterator[FitEvent]:
@@ -40,29 +45,34 @@ def train_base(config: BaseConfig, run: Path, pool: Pool) -> Iterator[FitEvent]:
     torch.manual_seed(config.fit.seed)
     model = denoiser()
     quiet(model)
-    quicken(model)
-    empty = pool.empty.float()
-    alphas = schedule().alphas_cumprod.sqrt()
-    sigmas = (1 - schedule().alphas_cumprod).sqrt()
+    if config.start is not None:
+        borrow(model, config.start)
+    device = torch.device(config.fit.device)
+    place(model, device, config.compiled)
+    empty = pool.empty.float().to(device)
+    alphas = schedule().alphas_cumprod.sqrt().to(device)
+    sigmas = (1 - schedule().alphas_cumprod).sqrt().to(device)
 
     def loss(batch: Batch, source: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         latent, text = batch["latent"].float(), batch["text"].float()
         size = len(latent)
-        dropped = torch.rand(size, generator=source) < config.dropped
+        dropped = (torch.rand(size, generator=source) < config.dropped).to(device)
         text = torch.where(dropped[:, None, None], empty, text)
         # One draw in each of `size` equal parts of 0..1: the same mean as independent draws, less variance. The power
         # favours noisy times, where the caption and not the picture says what to draw.
         even = (torch.randperm(size, generator=source) + torch.rand(size, generator=source)) / size
-        times = (even**config.lean * 1000).long().clamp_max(999)
-        noise = torch.randn(latent.shape, generator=source)
+        times = (even**config.lean * 1000).long().clamp_max(999).to(device)
+        noise = torch.randn(latent.shape, generator=source).to(device)
         alpha, sigma = (table[times].view(-1, 1, 1, 1) for table in (alphas, sigmas))
         noisy = (alpha * latent + sigma * noise).contiguous(memory_format=torch.channels_last)
         wanted = alpha * noise - sigma * latent
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             guess = model(noisy, times, text).sample
         return nn.functional.mse_loss(guess.float(), wanted), {}
 
     also: dict[str, str | float] = {"stage": "base", "dropped": config.dropped, "lean": config.lean}
+    if config.start is not None:
+        also["start"] = hash_tensors(config.start / WEIGHTS)
     return fit(model, loss, partial(pool.batches, config.fit.batch), config.fit, run, also)
 
 
@@ -80,11 +90,12 @@ def sample(
         steps, guidance: As usual; guidance 1 is off.
 
     Returns:
-        (B, 4, 16, 16).
+        (B, C, 16, 16), as the UNet's configuration says.
     """
     rule = schedule()
     rule.set_timesteps(steps)
-    latent = torch.stack([torch.randn(4, 16, 16, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+    shape = (model.config.in_channels, *[model.config.sample_size] * 2)
+    latent = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
     both = torch.cat([empty.expand_as(text), text])
     for time in rule.timesteps:
         with torch.autocast("cpu", torch.bfloat16):

@@ -54,6 +54,25 @@ def read_module(model: nn.Module, folder: Path) -> None:
     model.load_state_dict({name: value.to(torch.float32) for name, value in state.items()})
 
 
+@torch.no_grad()
+def borrow(model: nn.Module, folder: Path) -> list[str]:
+    """Start a model from the weights of a folder, as far as they fit; return the names of those that only fit in part.
+
+    A tensor of another shape gives its overlap (the first channels), the rest stays as it is.
+    """
+    state, partly = load_file(folder / WEIGHTS), []
+    for name, parameter in model.named_parameters():
+        value = state.get(name)
+        if value is None or value.ndim != parameter.ndim:
+            partly.append(name)
+            continue
+        part = tuple(slice(min(have, want)) for have, want in zip(value.shape, parameter.shape, strict=True))
+        parameter[part] = value[part].to(parameter)
+        if value.shape != parameter.shape:
+            partly.append(name)
+    return partly
+
+
 def write_frame(folder: Path) -> None:
     """Write what a diffusers folder needs around its parts: `model_index.json` and the scheduler."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -21,8 +21,10 @@ import numpy as np
 from onnx import TensorProto
 
 from fantascope.engines.compact import NAME
+from fantascope.engines.lora import graph_of
 from fantascope.engines.safefile import SafeFile
 from fantascope.errors import Unsupported
+from fantascope.spec import FEW
 from fantascope.train.onnxgraph import Graph, read_json
 
 DIFFUSERS_WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -32,10 +34,11 @@ def export_graphs(folder: Path) -> dict[str, Path]:
     """Write the graphs of a checkpoint folder in diffusers layout beside its weights.
 
     Args:
-        folder: Holds `unet/`, `vae/`, `text_encoder/` (with `model.int8.safetensors`), and maybe `upscaler/`.
+        folder: Holds `unet/`, `vae/`, `text_encoder/` (with `model.int8.safetensors`), and maybe `upscaler/` and the
+            LoRA file `unet/few/`, which gets a graph that adds it to the weights.
 
     Returns:
-        Part name (`text`, `unet`, `decoder`, `encoder`, `upscaler`) to the file written.
+        Part name (`text`, `unet`, `few`, `decoder`, `encoder`, `upscaler`) to the file written.
 
     Raises:
         ModelNotFound: a part has no `config.json` or no weights.
@@ -48,9 +51,17 @@ def export_graphs(folder: Path) -> dict[str, Path]:
         "decoder": _decoder(folder / "vae"),
         "encoder": _encoder(folder / "vae"),
     }
+    if (folder / FEW).is_file():
+        written["few"] = export_few(folder)
     if (folder / "upscaler").is_dir():
         written["upscaler"] = _upscaler(folder / "upscaler")
     return written
+
+
+def export_few(folder: Path) -> Path:
+    """Write the graph of a checkpoint folder's UNet plus its LoRA file for few steps; raises as `export_graphs`."""
+    graph = Graph(SafeFile.open(folder / "unet" / DIFFUSERS_WEIGHTS), delta=SafeFile.open(folder / FEW))
+    return unet_graph(folder / "unet", graph, Path(graph_of(FEW)).name)
 
 
 def _text(folder: Path) -> Path:

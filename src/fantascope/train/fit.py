@@ -8,6 +8,7 @@ same bytes as one that was not, on the same machine with the same number of thre
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import time
@@ -50,6 +51,7 @@ class FitConfig:
         seed: Seeds the noise.
         report_every, save_every: Steps between two events and between two saves.
         data: Names what the batches are made of, such as a hash of it; empty where nobody can say.
+        device: Where batches go; the model is there already. The noise is drawn on the CPU for every device.
     """
 
     steps: int
@@ -65,10 +67,11 @@ class FitConfig:
     report_every: int = 20
     save_every: int = 500
     data: str = ""
+    device: str = "cpu"
 
 
-_FREE = ("report_every", "save_every")
-"""What may change between two starts of a run: it does not touch the weights."""
+_FREE = ("report_every", "save_every", "device")
+"""What may change between two starts of a run: what is learned is the same, up to rounding on another device."""
 
 _CURVE = ("steps", "warmup", "cooldown")
 """What may change as long as every step done had the rate that it would have now."""
@@ -83,6 +86,23 @@ class FitEvent:
     rate: float
     saved: bool = False
     figures: dict[str, float] = field(default_factory=dict)
+
+
+def choose_device(asked: str | None = None) -> str:
+    """Return the device asked for, or a GPU where there is one, else the CPU; the reason is logged at INFO.
+
+    Raises:
+        InvalidValue: The device asked for is not there.
+    """
+    if asked is not None:
+        try:
+            return str(torch.empty(0, device=asked).device)
+        except (RuntimeError, AssertionError) as error:
+            told = f"Device {asked!r} cannot be used: {error}"
+            raise InvalidValue(told, param="device", hint="--device cpu") from error
+    found, why = ("cuda", "a GPU is there") if torch.cuda.is_available() else ("cpu", "there is no GPU")
+    logging.getLogger(__name__).info("training on %s: %s", found, why)
+    return found
 
 
 def learning_rate(step: int, config: FitConfig) -> float:
@@ -130,7 +150,8 @@ def fit(
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, config)
         noise = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-        value, said = loss({name: torch.as_tensor(array) for name, array in next(source).items()}, noise)
+        batch = {name: torch.as_tensor(array).to(config.device) for name, array in next(source).items()}
+        value, said = loss(batch, noise)
         optimiser.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(list(named.values()), config.clip)

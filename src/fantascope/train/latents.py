@@ -1,6 +1,6 @@
 """Pictures and captions turned into what the UNet trains on: latents and token states, stored in shards.
 
-A shard is one safetensors file: `latent` (N, 4, 16, 16) and `text` (M, 32, 384) in float16, and `row` (N,), which text
+A shard is one safetensors file: `latent` (N, 8, 16, 16) and `text` (M, 32, 384) in float16, and `row` (N,), which text
 belongs to which latent, since many captions occur more than once. Its metadata say what it was made of: the hashes of
 encoder, text encoder and scenes, and the numbers of its first and last scene.
 """
@@ -24,7 +24,7 @@ from fantascope.engines.compact import NAME
 from fantascope.errors import BrokenModelFile, InvalidValue, ModelNotFound
 from fantascope.train.checkpoint import ENCODER, WEIGHTS, hash_tensors, read_module
 from fantascope.train.fit import Batch
-from fantascope.train.parts import autoencoder
+from fantascope.train.parts import autoencoder, quicken
 from fantascope.train.text import encode_text, load_text_encoder
 
 EMPTY = "empty.safetensors"
@@ -79,6 +79,7 @@ def write_pool(
     pool.mkdir(parents=True, exist_ok=True)
     model = autoencoder().eval()
     read_module(model, folder / "vae")
+    quicken(model)
     encoder = load_text_encoder(folder)
     words = folder / "tokenizer" / "tokenizer.json"
     tokenizer = Tokenizer.from_file(str(words))
@@ -91,30 +92,38 @@ def write_pool(
     starts = range(0, count, shard)
     for path in sorted(pool.glob(SHARDS))[len(starts) :]:
         path.unlink()
-    _store(pool / EMPTY, {"text": encode_text(encoder, tokenizer, [""]).half()}, made | {"scenes": count})
+    store(pool / EMPTY, {"text": encode_text(encoder, tokenizer, [""]).half()}, made | {"scenes": count})
     for number, first in enumerate(starts):
         last = min(first + shard, count)
         path, facts = pool / f"{number:04d}.safetensors", made | {"first": first, "last": last}
-        if not path.is_file() or _made(path) != facts:
+        if not path.is_file() or made_of(path) != facts:
             part = list(scenes(first, last))
             rows: dict[str, int] = {}
             row = torch.tensor([rows.setdefault(caption, len(rows)) for _, caption in part])
             groups = [part[at : at + 25] for at in range(0, len(part), 25)]
             stacks = (torch.stack([torch.as_tensor(picture) for picture, _ in group]) for group in groups)
-            latent = torch.cat([model.encode(stack).latent_dist.mean.half() for stack in stacks])
+            latent = torch.cat([_latent(model, stack) for stack in stacks])
             text = encode_text(encoder, tokenizer, list(rows)).half()
-            _store(path, {"latent": latent, "text": text, "row": row}, facts)
+            store(path, {"latent": latent, "text": text, "row": row}, facts)
         yield last
 
 
-def _store(path: Path, tensors: dict[str, Tensor], made: dict[str, Any]) -> None:
+def _latent(model: AutoencoderKL, pictures: Tensor) -> Tensor:
+    """Mean latents of pictures in float16, computed in bfloat16: twice as fast, and off by 1 % of a latent's spread."""
+    with torch.autocast("cpu", torch.bfloat16):
+        mean: Tensor = model.encode(pictures.contiguous(memory_format=torch.channels_last)).latent_dist.mean
+    return mean.half()
+
+
+def store(path: Path, tensors: dict[str, Tensor], made: dict[str, Any]) -> None:
+    """Write a shard, which says what it was made of, in one move."""
     new = path.with_suffix(".new")
     tensors = {name: value.contiguous() for name, value in tensors.items()}
     save_file(tensors, new, metadata={"made": json.dumps(made, sort_keys=True)})
     new.replace(path)
 
 
-def _made(path: Path) -> dict[str, Any]:
+def made_of(path: Path) -> dict[str, Any]:
     """What a file of a pool says it was made of."""
     try:
         with safe_open(path, "pt") as file:
@@ -139,11 +148,11 @@ class Pool:
         if not (folder / EMPTY).is_file():
             raise ModelNotFound(f"{folder} holds no encoded scenes.", param="pool", hint="fantascope data encode")
         self.empty: Tensor = load_file(folder / EMPTY)["text"][0]
-        said = _made(folder / EMPTY)
+        said = made_of(folder / EMPTY)
         count = said.pop("scenes", 0)
         latents, texts, rows, offset = [], [], [], 0
         for path in sorted(folder.glob(SHARDS)):
-            if not said.items() <= _made(path).items():
+            if not said.items() <= made_of(path).items():
                 raise BrokenModelFile(
                     f"{path} was made with other networks or drawings.", hint="Finish: fantascope data encode"
                 )
@@ -162,6 +171,11 @@ class Pool:
     def __len__(self) -> int:
         return len(self.latent)
 
+    def to(self, device: str) -> Pool:
+        """The same pool with its scenes on a device; a GPU need not wait for them then."""
+        self.latent, self.text, self.row = (part.to(device) for part in (self.latent, self.text, self.row))
+        return self
+
     def batches(self, size: int, start: int) -> Iterator[Batch]:
         """Batches of `latent` and `text` from step `start` on: each pass over the pool in another order.
 
@@ -174,7 +188,7 @@ class Pool:
         step = start
         while True:
             turn = torch.Generator().manual_seed(self.seed * 1_000_003 + step // steps)
-            order = torch.randperm(len(self), generator=turn)
+            order = torch.randperm(len(self), generator=turn).to(self.row.device)
             for at in range(step % steps, steps):
                 pick = order[at * size : (at + 1) * size]
                 yield {"latent": self.latent[pick], "text": self.text[self.row[pick]]}

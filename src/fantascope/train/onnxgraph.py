@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from fantascope.engines.lora import DOWN, PREFIX, UP, layers_of, product
 from fantascope.engines.safefile import Entry, SafeFile
 from fantascope.errors import BrokenModelFile, ModelNotFound
 
@@ -36,11 +38,12 @@ class Graph:
     """Grows one ONNX graph; every method appends nodes and returns the name of their result.
 
     Activations are float32, pictures `(B, C, H, W)`, token states `(B, T, C)`. Every tensor whose name begins with one
-    of `prefixes` must be used.
+    of `prefixes` must be used. A `delta` is a LoRA file in the same folder or below, all of which is added to weights.
     """
 
-    def __init__(self, file: SafeFile, *prefixes: str) -> None:
-        self.file = file
+    def __init__(self, file: SafeFile, *prefixes: str, delta: SafeFile | None = None) -> None:
+        self.file, self.delta = file, delta
+        self.summed = set(layers_of(delta)) if delta is not None else set[str]()
         self.prefixes = prefixes or ("",)
         self.nodes: list[Any] = []
         self.weights: dict[str, Any] = {}
@@ -79,9 +82,19 @@ class Graph:
         Raises:
             BrokenModelFile: there is none of this name.
         """
-        if name not in self.file.tensors:
+        return self.home(name).tensors[name]
+
+    def home(self, name: str) -> SafeFile:
+        """The file that a tensor lies in.
+
+        Raises:
+            BrokenModelFile: there is none of this name.
+        """
+        if name in self.file.tensors:
+            return self.file
+        if self.delta is None or name not in self.delta.tensors:
             raise BrokenModelFile(f"{self.file.path} has no tensor {name}.")
-        return self.file.tensors[name]
+        return self.delta
 
     def has(self, name: str) -> bool:
         return name in self.file.tensors
@@ -95,7 +108,8 @@ class Graph:
             entry = self.entry(name)
             tensor = TensorProto(name=name, data_type=_DTYPES[entry.dtype], dims=entry.shape)
             tensor.data_location = TensorProto.EXTERNAL
-            facts = {"location": self.file.path.name, "offset": entry.start, "length": entry.length}
+            place = self.home(name).path.relative_to(self.file.path.parent).as_posix()
+            facts = {"location": place, "offset": entry.start, "length": entry.length}
             for key, value in facts.items():
                 tensor.external_data.add(key=key, value=str(value))
             self.weights[name] = tensor
@@ -119,8 +133,27 @@ class Graph:
         return x
 
     def factor(self, name: str) -> str:
-        """The weight that the layer `name` multiplies with, as float32."""
-        return self.weight(f"{name}.weight")
+        """The weight that the layer `name` multiplies with, as float32; the delta's product is added to it."""
+        weight = self.weight(f"{name}.weight")
+        if name not in self.summed:
+            return weight
+        if f"{name} sum" not in self.ready:
+            down, up = (self.weight(f"{PREFIX}{name}{part}") for part in (DOWN, UP))
+            if len(self.shape(f"{name}.weight")) > 2:
+                down, up = (self.add("Flatten", factor, axis=1) for factor in (down, up))
+            added = self.add("MatMul", up, down)
+            if len(self.shape(f"{name}.weight")) > 2:
+                added = self.add("Reshape", added, self.whole(*self.shape(f"{name}.weight")))
+            self.ready[f"{name} sum"] = self.add("Add", weight, added)
+        return self.ready[f"{name} sum"]
+
+    def numbers(self, name: str) -> npt.NDArray[np.float32]:
+        """What `factor` gives, as an array."""
+        weight = self.file.read(f"{name}.weight").astype(np.float32)
+        if name in self.summed:
+            assert self.delta is not None
+            weight += product(self.delta, name).reshape(weight.shape)
+        return weight
 
     def linear(self, x: str, name: str) -> str:
         """`x @ weight.T + bias` over the last axis."""
@@ -197,6 +230,7 @@ class Graph:
             BrokenModelFile: a tensor of the file was never read, or the graph does not hold together.
         """
         ours = {name for name in self.file.tensors if name.startswith(self.prefixes)}
+        ours |= set(self.delta.tensors) if self.delta is not None else set()
         if left := sorted(ours - set(self.weights)):
             raise BrokenModelFile(f"The graph of {path} leaves out {len(left)} tensors, {left[0]} first.")
         nodes = [*self.nodes, *(helper.make_node("Identity", [r], [n]) for n, (r, _) in outputs.items())]
@@ -208,16 +242,19 @@ class Graph:
             initializer=[*self.weights.values(), *self.initialisers],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
-        model.metadata_props.add(key="weights_header", value=self._header())
+        model.metadata_props.add(key="weights_header", value=_header(self.file))
+        if self.delta is not None:
+            model.metadata_props.add(key="delta_header", value=_header(self.delta))
         path.write_bytes(model.SerializeToString())
         onnx.checker.check_model(str(path))
         return path
 
-    def _header(self) -> str:
-        """Return the sha256 of the weights file up to its first tensor: what all offsets of the graph depend on.
 
-        An engine that finds another header beside a graph knows that the graph would read garbage.
-        """
-        first = min(entry.start for entry in self.file.tensors.values())
-        with self.file.path.open("rb") as file:
-            return hashlib.sha256(file.read(first)).hexdigest()
+def _header(weights: SafeFile) -> str:
+    """Return the sha256 of a weights file up to its first tensor: what all offsets of a graph depend on.
+
+    An engine that finds another header beside a graph knows that the graph would read garbage.
+    """
+    first = min(entry.start for entry in weights.tensors.values())
+    with weights.path.open("rb") as file:
+        return hashlib.sha256(file.read(first)).hexdigest()

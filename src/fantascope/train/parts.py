@@ -28,8 +28,12 @@ def schedule() -> DDIMScheduler:
     return DDIMScheduler(**SCHEDULE)
 
 
-def autoencoder(widths: tuple[int, ...] = (16, 32, 64, 128), groups: int = 2) -> AutoencoderKL:
-    """An f8 autoencoder, 4 latent channels, no attention: (B, 3, 128, 128) in -1..1 <-> (B, 4, 16, 16)."""
+LATENT = 8
+"""Channels of a latent: four hold 28.7 dB of these drawings, eight more than 30."""
+
+
+def autoencoder(widths: tuple[int, ...] = (16, 32, 64, 128), groups: int = 2, channels: int = LATENT) -> AutoencoderKL:
+    """An f8 autoencoder without attention: (B, 3, 128, 128) in -1..1 <-> (B, channels, 16, 16)."""
     return AutoencoderKL(
         in_channels=3,
         out_channels=3,
@@ -37,7 +41,7 @@ def autoencoder(widths: tuple[int, ...] = (16, 32, 64, 128), groups: int = 2) ->
         up_block_types=("UpDecoderBlock2D",) * len(widths),
         block_out_channels=widths,
         layers_per_block=1,
-        latent_channels=4,
+        latent_channels=channels,
         norm_num_groups=groups,
         mid_block_add_attention=False,
         sample_size=128,
@@ -45,13 +49,13 @@ def autoencoder(widths: tuple[int, ...] = (16, 32, 64, 128), groups: int = 2) ->
     )
 
 
-def denoiser(widths: tuple[int, ...] = (64, 128, 192), text: int = 384) -> UNet2DConditionModel:
-    """A text-conditioned UNet on (B, 4, 16, 16) latents; cross-attention on all but the finest level."""
+def denoiser(widths: tuple[int, ...] = (64, 128, 192), text: int = 384, channels: int = LATENT) -> UNet2DConditionModel:
+    """A text-conditioned UNet on (B, channels, 16, 16) latents; cross-attention on all but the finest level."""
     crossed = len(widths) - 1
     return UNet2DConditionModel(
         sample_size=16,
-        in_channels=4,
-        out_channels=4,
+        in_channels=channels,
+        out_channels=channels,
         down_block_types=("DownBlock2D",) + ("CrossAttnDownBlock2D",) * crossed,
         up_block_types=("CrossAttnUpBlock2D",) * crossed + ("UpBlock2D",),
         block_out_channels=widths,
@@ -69,6 +73,19 @@ def quiet(model: UNet2DConditionModel) -> None:
             part in name for part in (".conv2.", "conv_out.", ".proj_out.")
         ):
             nn.init.zeros_(parameter)
+
+
+def place(model: nn.Module, device: torch.device, compiled: bool = False) -> None:
+    """Put a network where it is trained: on a CPU made quick for bfloat16, on a GPU channels last.
+
+    With `compiled`, its forward and backward passes are compiled at the first step (minutes, once a run).
+    """
+    if device.type == "cpu":
+        quicken(model)
+    else:
+        model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if compiled:
+        model.compile()
 
 
 def quicken(model: nn.Module) -> None:

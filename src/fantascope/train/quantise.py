@@ -22,7 +22,9 @@ from fantascope.core.denoise import denoise, predict
 from fantascope.core.guidance import guided
 from fantascope.core.schedules import levels, training_from_config
 from fantascope.core.seeds import noise
+from fantascope.engines.lora import fuse, graph_of
 from fantascope.engines.safefile import SafeFile
+from fantascope.spec import FEW
 from fantascope.train.export import DIFFUSERS_WEIGHTS, unet_graph
 from fantascope.train.onnxgraph import Graph, read_json
 
@@ -32,14 +34,14 @@ Ranges = Mapping[str, tuple[float, float]]
 FLOAT = ("conv_in", "conv_out", "time_embedding.", ".time_emb_proj", ".attn2.to_k", ".attn2.to_v")
 """Layers that stay in float: the ends, and what depends on time or text alone."""
 
-MODEL = "model.int8.onnx"
+MODEL, ENDING = "model.int8.onnx", ".int8.onnx"
 
 
 class QuantisedGraph(Graph):
     """A `Graph` whose layers multiply int8 weights with uint8 inputs."""
 
-    def __init__(self, file: SafeFile, ranges: Ranges) -> None:
-        super().__init__(file)
+    def __init__(self, file: SafeFile, ranges: Ranges, delta: SafeFile | None = None) -> None:
+        super().__init__(file, delta=delta)
         self.ranges = ranges
         self.rounded: dict[tuple[str, str], str] = {}
 
@@ -59,7 +61,7 @@ class QuantisedGraph(Graph):
         weight = super().factor(name)
         if any(part in name for part in FLOAT):
             return weight
-        rows = self.file.read(f"{name}.weight").astype(np.float32)
+        rows = self.numbers(name)
         steps = np.abs(rows.reshape(len(rows), -1)).max(axis=1) / 127
         steps[steps == 0] = 1
         return self._round(weight, self.constant(steps), self.constant(np.zeros(len(rows)), np.int8), axis=0)
@@ -68,21 +70,27 @@ class QuantisedGraph(Graph):
         return self.add("DequantizeLinear", self.add("QuantizeLinear", x, scale, zero, **axis), scale, zero, **axis)
 
 
-def export_int8(folder: Path, ranges: Ranges) -> Path:
+def export_int8(folder: Path, ranges: Ranges, *, few: bool = False) -> Path:
     """Write `unet/model.int8.onnx` beside the weights of a checkpoint folder.
 
     Args:
         ranges: See `input_ranges`.
+        few: Write `unet/few.int8.onnx` instead, with the LoRA file for few steps added to the weights.
 
     Raises:
         Unsupported, BrokenModelFile, ModelNotFound: as `export_graphs`.
     """
-    unet = folder / "unet"
-    return unet_graph(unet, QuantisedGraph(SafeFile.open(unet / DIFFUSERS_WEIGHTS), ranges), MODEL)
+    unet, delta = folder / "unet", SafeFile.open(folder / FEW) if few else None
+    graph = QuantisedGraph(SafeFile.open(unet / DIFFUSERS_WEIGHTS), ranges, delta)
+    return unet_graph(unet, graph, Path(graph_of(FEW, ENDING)).name if few else MODEL)
 
 
-def input_ranges(folder: Path, prompts: Sequence[str], steps: int = 20, guidance: float = 4.0) -> Ranges:
+def input_ranges(
+    folder: Path, prompts: Sequence[str], steps: int = 20, guidance: float = 4.0, *, few: bool = False
+) -> Ranges:
     """Paint prompts in float32 and return the range of every layer's input along the way.
+
+    With `few` it is the UNet with the LoRA file for few steps that paints; give its number of steps and guidance 1.
 
     The range is the mean over the sampler's steps and prompts of the least and of the greatest value, widened by a
     tenth: rare extremes are cut, for the sake of the resolution of all others.
@@ -91,11 +99,13 @@ def input_ranges(folder: Path, prompts: Sequence[str], steps: int = 20, guidance
     from diffusers import UNet2DConditionModel
 
     unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32).eval()
+    if few:
+        fuse(unet, SafeFile.open(folder / FEW))
     training = training_from_config(read_json(folder / "scheduler" / "scheduler_config.json"))
     seen: dict[str, list[tuple[float, float]]] = {}
     with _watched(unet, seen), torch.no_grad():
         for k, prompt in enumerate(prompts):
-            states = _states(folder, ["", prompt])
+            states = _states(folder, [prompt] if guidance == 1 else ["", prompt])
 
             def network(x: Any, time: float, states: Any = states) -> Any:
                 return unet(x, torch.full((len(x),), time), states).sample

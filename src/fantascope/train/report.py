@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -41,6 +43,39 @@ def table(run: Path, lines: int = 10) -> str:
         means = (fmean(row[name] for row in part if name in row) for name in names)
         out.append(f"| {part[-1]['step']} | {' | '.join(f'{mean:.4g}' for mean in means)} |")
     return "\n".join(out) + "\n"
+
+
+def write_report(runs: Sequence[Path], out: Path, sheets: int = 6) -> Path:
+    """Write `out/report.md` with tables, curves and the pictures painted on the way; return its path.
+
+    Args:
+        runs: Folders of runs, each with a log.
+        out: Folder, made if missing. Files of an older report in it are replaced.
+        sheets: At most so many sheets of a run are shown, spread over it.
+
+    Raises:
+        NotFound: A folder holds no training.
+    """
+    tables = {run: table(run) for run in runs}
+    out.mkdir(parents=True, exist_ok=True)
+    lines = ["# Training report", ""]
+    for number, run in enumerate(runs):
+        rows, stem = read_log(run), f"{number:02d}-{run.name}"
+        seconds = rows[-1]["time"] - rows[0]["time"]
+        lines += [f"## {run.name}", "", f"{int(rows[-1]['step'])} steps, {seconds / 60:.0f} minutes between the first "]
+        lines[-1] += "and the last line of the log, pauses included."
+        lines += ["", tables[run]]
+        for name in (name for name in rows[-1] if name not in ("step", "time")):
+            curve(run, name).save(out / f"{stem}-{name}.png")
+            lines += [f"![{name}]({stem}-{name}.png)"]
+        painted = sorted((run / "pictures").glob("*.png"))
+        count = min(sheets, len(painted))
+        for path in (painted[math.ceil(len(painted) * (k + 1) / count) - 1] for k in range(count)):
+            shutil.copyfile(path, out / f"{stem}-{path.name}")
+            lines += ["", f"After {int(path.stem)} steps:", "", f"![pictures]({stem}-{path.name})"]
+        lines += [""]
+    (out / "report.md").write_text("\n".join(lines), "utf-8")
+    return out / "report.md"
 
 
 def curve(run: Path, name: str = "loss") -> Image.Image:
