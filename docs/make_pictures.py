@@ -31,9 +31,11 @@ PROMPTS = [
 
 
 def main() -> None:
-    """Write elephants.png, elephant-sheet.png and vocabulary.jpeg."""
+    """Write strawberries.png, elephants.png, elephant-sheet.png and vocabulary.png."""
     FOLDER.mkdir(exist_ok=True)
     with Studio() as studio:
+        fruit = _painted(studio, Imagine(prompt="four strawberries", seed=7))[0]
+        (FOLDER / "strawberries.png").write_bytes(fruit.data)
         parade = _painted(studio, Imagine(prompt="pink elephants on parade", seed=7))[0]
         (FOLDER / "elephants.png").write_bytes(parade.data)
         four = _painted(studio, Imagine(prompt=PROMPTS[0], seed=7, n=4))

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Rebuilds the embedded checkpoint from its openly licensed sources, on two CPU cores and without a GPU.
 #
-# The sizes are those of the second version: about four hours on two free cores, most of it the base UNet. Every stage can
-# be killed and started again; it goes on where it was. Longer is better: ten times the base steps. Where a better network
-# of the same layout is at hand, `--start FOLDER` begins from it: the second version's began from the first's.
+# Sized like the second version, most of the time is the base UNet's; run from end to end at this size it was not yet. Every
+# stage can be killed and started again; it goes on where it was. Longer is better: ten times the base steps. Where a better
+# network of the same layout is at hand, `--start FOLDER` begins from it: the second version's began from the first's.
 #
 #   pip install 'fantascope[train]' && bash recipes/embedded.sh
 set -euo pipefail
