@@ -10,7 +10,7 @@ import typer
 
 from fantascope.cli.data import Cache, Json, Words, needs_train, say
 from fantascope.cli.stages import Stages
-from fantascope.cli.train import Batch, Cooldown, Ema, Rate, Report, Run, Save, Seed, Steps, Warmup, _follow
+from fantascope.cli.train import Batch, Cooldown, Ema, Rate, Report, Run, Save, Seed, Steps, Warmup, follow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +63,7 @@ def detector(
         data=pictures.fingerprint,
     )
     events = train_detector(DetectorConfig(fit), run, pictures.batches(batch), pictures.kinds, NAMES)
-    _follow(events, "detector", steps, run, as_json)
+    follow(events, "detector", steps, run, as_json)
     if out is None:
         return
     _write(run, pictures, batch, out)

@@ -116,7 +116,7 @@ def autoencoder(
     )
     source = pictures(composer, concepts, batch, dense)
     config = AutoencoderConfig(fit, kl=3e-4, noise=0.05, halved=0.1, start=start)
-    _follow(train_autoencoder(config, run, source), "autoencoder", steps, run, as_json)
+    follow(train_autoencoder(config, run, source), "autoencoder", steps, run, as_json)
     psnr = freeze_autoencoder(run, pictures(composer, concepts, measured, 0.0), out)
     say(as_json, "frozen", f"{out / 'vae'}: {psnr:.1f} dB", path=out / "vae", psnr=psnr)
 
@@ -166,7 +166,7 @@ def base(
     events = train_base(BaseConfig(fit, start=start, compiled=compiled), run, scenes.to(place))
     if checkpoint is not None:
         events = watched(events, run, checkpoint, pictures)
-    _follow(events, "base", steps, run, as_json)
+    follow(events, "base", steps, run, as_json)
 
 
 @app.command()
@@ -211,7 +211,7 @@ def decoder(
     )
     config = AutoencoderConfig(fit, noise=0.3)
     source = pictures(composer, concepts, batch, dense)
-    _follow(train_decoder(config, run, source, checkpoint), "decoder", steps, run, as_json)
+    follow(train_decoder(config, run, source, checkpoint), "decoder", steps, run, as_json)
 
 
 @app.command()
@@ -245,7 +245,7 @@ def upscaler(
     )
     config = UpscalerConfig(fit)
     source = enlargements(composer, concepts, batch)
-    _follow(train_upscaler(config, run, source, checkpoint), "upscaler", steps, run, as_json)
+    follow(train_upscaler(config, run, source, checkpoint), "upscaler", steps, run, as_json)
 
 
 @app.command()
@@ -330,7 +330,7 @@ def distil(
         save_every=save,
         data=paths.data,
     )
-    _follow(train_few(FewConfig(fit, numbers, own), run, checkpoint, paths), "distil", steps, run, as_json)
+    follow(train_few(FewConfig(fit, numbers, own), run, checkpoint, paths), "distil", steps, run, as_json)
     path, graph = write_few(run, checkpoint, numbers), export_few(checkpoint)
     record(checkpoint, read_ledger)
     model = student(checkpoint, numbers)
@@ -387,7 +387,7 @@ def captions(count: int, first: int, vocabulary: Path | None = None) -> list[tup
     return [(plan(seed, concepts).caption, seed) for seed in range(first, first + count)]
 
 
-def _follow(events: Iterator[FitEvent], stage: str, steps: int, run: Path, as_json: bool) -> None:
+def follow(events: Iterator[FitEvent], stage: str, steps: int, run: Path, as_json: bool) -> None:
     """Run a training to its end and show it; what was saved last stays when it is stopped."""
     saved = 0
     try:

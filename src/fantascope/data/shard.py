@@ -23,7 +23,7 @@ from PIL import Image
 from fantascope.data.batches import fingerprint
 from fantascope.data.card import Tally
 from fantascope.data.compose import Composer
-from fantascope.data.scene import LAYOUTS, PLACES, STYLES, Scene, plan
+from fantascope.data.scene import Scene, plan
 from fantascope.data.vocabulary import Concept
 from fantascope.errors import BrokenModelFile
 from fantascope.provenance.training import Row, root_hash
@@ -121,9 +121,8 @@ def read_index(folder: Path) -> dict[str, Any]:
 
 def _fingerprint(composer: Composer, concepts: dict[str, Concept], rows: Sequence[Row], shard: int) -> str:
     """Hash over all that decides the bytes of a shard, the versions that draw and compress included."""
-    tables = [LAYOUTS, STYLES, PLACES]
     versions = [FORM, PIL.__version__, np.__version__]
-    told = [fingerprint(composer, concepts), root_hash(rows), tables, versions, shard]
+    told = [fingerprint(composer, concepts), root_hash(rows), versions, shard]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 

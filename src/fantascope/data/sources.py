@@ -154,11 +154,10 @@ def _iconify(
             continue
         yield (
             name,
-            Sprite(
-                source=source.key,
-                name=name,
-                svg=svg,
-                sha256=hashlib.sha256(svg.encode()).hexdigest(),
+            _sprite(
+                source,
+                name,
+                svg,
                 package=package["name"],
                 version=package["version"],
                 author=author,
@@ -167,8 +166,6 @@ def _iconify(
                 licence_sha256=text,
                 attribution=f"{info['name']}: {name}, by {author}, {licence}",
                 consent=f"licence {licence} permits use, modification and redistribution",
-                opt_out=source.checked,
-                trains=source.trains,
             ),
         )
 
@@ -203,11 +200,10 @@ def _openclipart(
         author = _author(svg)
         yield (
             name,
-            Sprite(
-                source=source.key,
-                name=name,
-                svg=svg,
-                sha256=hashlib.sha256(svg.encode()).hexdigest(),
+            _sprite(
+                source,
+                name,
+                svg,
                 package=source.package,
                 version="0.18",
                 author=author,
@@ -216,10 +212,14 @@ def _openclipart(
                 licence_sha256=hashlib.sha256(notice).hexdigest(),
                 attribution=f"Open Clip Art Library: {name}, by {author}, public domain",
                 consent="dedicated to the public domain by its author",
-                opt_out=source.checked,
-                trains=source.trains,
             ),
         )
+
+
+def _sprite(source: Source, name: str, svg: str, **told: str) -> Sprite:
+    """A drawing of a source with its hash and what the source says of all its drawings."""
+    digest = hashlib.sha256(svg.encode()).hexdigest()
+    return Sprite(source.key, name, svg, digest, **told, opt_out=source.checked, trains=source.trains)
 
 
 def _author(svg: str) -> str:
