@@ -196,8 +196,8 @@ def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
 
 
 def _which(rng: np.random.Generator, names: Sequence[str]) -> str:
-    """The usual name seven times in ten, else any of its names."""
-    return names[0] if rng.random() < 0.7 else _pick(rng, names)
+    """The usual name half the time, else any of its names."""
+    return names[0] if rng.random() < 0.5 else _pick(rng, names)
 
 
 def _noun(rng: np.random.Generator, thing: Thing, size: str = "") -> str:

@@ -21,16 +21,16 @@ CANVAS = 128
 GRID = 8
 
 LAYOUTS: dict[str, float] = {
-    "one": 0.50,
-    "pair": 0.21,
-    "copies": 0.14,
-    "row": 0.03,
+    "one": 0.36,
+    "pair": 0.34,
+    "copies": 0.13,
+    "row": 0.05,
     "several": 0.02,
     "mixed": 0.02,
-    "three": 0.02,
+    "three": 0.025,
     "behind": 0.02,
     "among": 0.015,
-    "empty": 0.025,
+    "empty": 0.02,
 }
 """Layout -> share of the scenes."""
 

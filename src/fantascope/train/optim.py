@@ -1,7 +1,8 @@
 """Muon for the matrices, AdamW for the rest, in one optimiser.
 
-Source: Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024), with the update scaled to
-AdamW's usual size as in Liu et al., "Muon is scalable for LLM training" (2025), section 2.2.
+Sources: Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024), with the update scaled to
+AdamW's usual size as in Liu et al., "Muon is scalable for LLM training" (2025), section 2.2; Amsel et al., "The Polar
+Express" (2025), section 3: the best polynomial of each round, one after the other.
 """
 
 from __future__ import annotations
@@ -13,21 +14,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
+ROUNDS = ((8.0934, -23.6204, 17.4462), (3.6366, -2.7219, 0.5365), (2.6613, -1.9772, 0.4526))
+"""Coefficients of x, x³ and x⁵ of each round: the odd polynomials nearest to 1 on 0.01..1 and on what the one before
+leaves. Three rounds of them cost three fifths of five rounds with the same coefficients."""
 
-def orthogonal(stack: Tensor, rounds: int = 5) -> Tensor:
-    """Push the singular values of matrices towards 1 by the quintic Newton–Schulz iteration, in bfloat16.
+
+def orthogonal(stack: Tensor) -> Tensor:
+    """Push the singular values of matrices towards 1 by three rounds of odd quintic polynomials, in bfloat16.
+
+    Values of a hundredth of the matrix's Frobenius norm or more end in 0.7..1.3; smaller ones grow 78 times.
 
     Args:
         stack: (N, R, C), any range.
-        rounds: Iterations; 5 bring the values into about 0.7..1.2.
     """
     x: Tensor = stack.bfloat16()
     tall = x.shape[1] > x.shape[2]
     x = x.mT if tall else x
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    for _ in range(rounds):
+    for first, third, fifth in ROUNDS:
         gram = x @ x.mT
-        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * (gram @ gram)) @ x
+        x = first * x + (third * gram + fifth * (gram @ gram)) @ x
     return (x.mT if tall else x).to(stack.dtype)
 
 
