@@ -5,6 +5,7 @@
     │   ├── InvalidValue                invalid_value        400   a field is out of range or of the wrong kind
     │   ├── UnknownName                 unknown_name         400   no such sampler, model, format, task …
     │   ├── InvalidPicture              invalid_picture      400   a picture cannot be read safely
+    │   ├── UnclearInstruction          unclear_instruction  422   an edit can be read in two ways, or in none
     │   └── PolicyRefused               policy_refused       403   a rule says no, and says why
     ├── CreditError                     insufficient_credit  402   the ledger cannot hold the quote
     ├── ModelError                      model_error          500
@@ -13,6 +14,7 @@
     │   ├── BrokenModelFile             broken_model_file    400   truncated, lying or not what its hash says
     │   ├── LicenceMissing              licence_missing      403   a model without a stated licence
     │   ├── MissingExtra                missing_extra        501   an optional dependency is not installed
+    │   ├── LanguageModelFailed         language_model       502   a language model gave no answer that can be used
     │   └── Unsupported                 unsupported          501   the loaded engine cannot do this
     ├── GalleryError                    gallery_error        500
     │   ├── NotFound                    not_found            404   no such artifact
@@ -99,6 +101,23 @@ class InvalidPicture(RequestError):
     code = "invalid_picture"
 
 
+class UnclearInstruction(RequestError):
+    """An instruction was not understood, or in two ways; `readings` are up to three proposals of what it may mean."""
+
+    code, status = "unclear_instruction", 422
+
+    def __init__(
+        self, message: str, readings: Iterable[Any] = (), *, param: str | None = "instruction", hint: str | None = None
+    ) -> None:
+        self.readings = tuple(readings)[:3]
+        said = " ".join(f"{k} {reading.said}" for k, reading in enumerate(self.readings, 1))
+        super().__init__(f"{message} Did you mean: {said}" if said else message, param=param, hint=hint)
+
+    def as_dict(self) -> dict[str, Any]:
+        offered = [{"said": reading.said, "after": reading.after} for reading in self.readings]
+        return super().as_dict() | {"readings": offered}
+
+
 class PolicyRefused(RequestError):
     """A rule refused the request. `verdict` names rule, score, threshold and the words meant."""
 
@@ -148,6 +167,12 @@ class MissingExtra(ModelError):
             hint=f"pip install 'fantascope[{extra}]'",
         )
         self.extra = extra
+
+
+class LanguageModelFailed(ModelError):
+    """A language model behind a URL could not be reached, refused, or answered with something else than was asked."""
+
+    code, status = "language_model", 502
 
 
 class Unsupported(ModelError):
@@ -206,6 +231,7 @@ __all__ = [
     "GalleryTooNew",
     "InvalidPicture",
     "InvalidValue",
+    "LanguageModelFailed",
     "LicenceMissing",
     "MissingExtra",
     "ModelError",
@@ -216,6 +242,7 @@ __all__ = [
     "ReplayDiffers",
     "RequestError",
     "StorageError",
+    "UnclearInstruction",
     "UnknownName",
     "UnsafeModelFile",
     "Unsupported",

@@ -1,0 +1,45 @@
+"""The setting of a prompt: place, background, time, style and light, apart from its things."""
+
+from __future__ import annotations
+
+from fantascope.prompt.parse import parse
+
+SETTING = ("place", "backdrop", "time", "style", "light")
+
+
+def local_prompt(words: str, prompt: str) -> str:
+    """Return a prompt for a part of a picture: these words, and the setting of the whole.
+
+    Example:
+        >>> local_prompt("a rose", "a cat and a rose on a blue background")
+        'a rose on a blue background'
+    """
+    text = words
+    for part in parse(prompt).parts:
+        if part.kind in SETTING:
+            joined = part.lead if part.lead not in ("", ",", "and") else ""
+            text = f"{text} {joined} {part.text}" if joined and text else f"{text}, {part.text}" if text else part.text
+    return " ".join(text.split())
+
+
+def setting_of(prompt: str) -> str:
+    """Return a prompt without its things; the prompt itself where nothing else is in it.
+
+    Example:
+        >>> setting_of("a cat and a rose on a blue background")
+        'a blue background'
+    """
+    return local_prompt("", prompt) or prompt
+
+
+def on_plain(prompt: str) -> str:
+    """Return a prompt with a plain background, unless it names one: white, or blue behind something white.
+
+    Example:
+        >>> on_plain("a rose")
+        'a rose on a white background'
+    """
+    if any(part.kind in ("place", "backdrop") for part in parse(prompt).parts):
+        return prompt
+    ground = "blue" if "white" in prompt.lower().split() else "white"
+    return f"{prompt} on a {ground} background"
