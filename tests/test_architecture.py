@@ -27,9 +27,11 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "settings": ({"errors"}, set()),
     "artifact": ({"receipt"}, {"PIL"}),
     "core": ({"errors"}, {"numpy"}),
+    "prompt": (LAYER0, {"numpy"}),
     "policy": (LAYER0 | {"prompt"}, {"numpy", "PIL"}),
     "provenance": (LAYER0, {"numpy", "PIL", "c2pa", "cryptography", "pydantic"}),
     "gallery": (LAYER0, {"numpy", "PIL", "sqlalchemy"}),
+    "annotate": (LAYER0, {"numpy", "pydantic", "cv2", "openvino"}),
     "engines": (LAYER0 | {"core"}, {"numpy", "openvino", "onnxruntime", "tokenizers"}),
     "train": (
         LAYER0 | {"core", "engines"},
@@ -39,7 +41,12 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "data": (LAYER0 | {"prompt", "policy", "provenance"}, {"numpy", "PIL", "pyarrow", "pyvips"}),
     "evaluate": (LAYER0 | {"core", "engines", "data"}, {"numpy", "PIL"}),
     "resolve": (LAYER0 | {"core", "engines"}, set()),
-    "studio": (LAYER0 | {"core", "engines", "gallery", "policy", "provenance", "resolve", "tasks"}, {"numpy", "PIL"}),
+    "intake": (LAYER0 | {"prompt", "resolve", "tasks"}, set()),
+    "proof": (LAYER0 | {"provenance", "tasks"}, {"numpy"}),
+    "studio": (
+        LAYER0 | {"core", "engines", "gallery", "intake", "policy", "proof", "provenance", "resolve", "tasks"},
+        {"numpy", "PIL"},
+    ),
     "cli": (
         LAYER0
         | {"studio", "resolve", "prompt", "data", "train", "policy", "provenance", "engines", "gallery", "evaluate"},

@@ -43,6 +43,19 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """Which part of the request's picture an output holds unchanged, pixel by pixel.
+
+    Attributes:
+        touched: `(H, W)` bool, of the output's size: where pixels may differ from the picture's, or lie outside it.
+        at: Left and top of the picture in the output, pixels.
+    """
+
+    touched: Any = field(repr=False)
+    at: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
 class Output:
     """What an engine made, before it is judged and sealed.
 
@@ -52,6 +65,8 @@ class Output:
         seed: Where its noise started.
         batch: How many pictures were rendered together, this one included.
         first: Which picture of the request was the first of them.
+        kept: Of an edit, what it left alone; None where the whole picture is new.
+        painted: Whether weights made it; False where nothing but arithmetic on the request's picture did.
     """
 
     pixels: Any
@@ -59,6 +74,8 @@ class Output:
     seed: int
     batch: int = 1
     first: int = 0
+    kept: Kept | None = None
+    painted: bool = True
 
 
 @dataclass(frozen=True)

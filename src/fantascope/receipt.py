@@ -79,11 +79,36 @@ class Batch(_Frozen):
     first: int = Field(0, ge=0)
 
 
+class Kept(_Frozen):
+    """The proof of an edit: which pixels of its picture it left alone.
+
+    Attributes:
+        mask: Id of a picture in the gallery, white where the edit was allowed to change pixels.
+        touched: Share of the pixels that it was allowed to change, 0 … 1.
+        left, top: Of the parent in this picture, pixels.
+        before, after: SHA-256 of the parent's pixels that lie outside the mask, and of this picture's: they are equal.
+        mark: Receipt id in the invisible mark of the pixels: that of the first picture of the chain, since what is left
+            alone keeps its mark, and what is painted is given the same; empty if the first picture had none.
+        mark_left, mark_top: Where in this picture that mark is counted from, pixels.
+    """
+
+    mask: str
+    touched: float
+    left: int = 0
+    top: int = 0
+    before: str
+    after: str
+    mark: str = ""
+    mark_left: int = 0
+    mark_top: int = 0
+
+
 class Receipt(_Frozen):
     """The record of one artifact.
 
     `request` is resolved (no default open, no path in it) and for this artifact alone (`n` is 1, its own
-    seed), so it is a request that can be run again. `batch` says with how many others it was rendered.
+    seed), so it is a request that can be run again. `batch` says with how many others it was rendered. `kept` is the
+    proof of an edit; `composite` says that there are pixels in it that were handed in, not made by a model.
     """
 
     id: str
@@ -97,6 +122,8 @@ class Receipt(_Frozen):
     cost: Cost = Cost()
     attribution: tuple[str, ...] = ()
     batch: Batch = Batch()
+    kept: Kept | None = None
+    composite: bool = False
     created: str = ""
     fantascope: str = ""
     private: bool = False

@@ -22,6 +22,8 @@ MAX_TEXT = 32_000
 MAX_SEED = 2**32 - 1
 MAX_SIDE = 8192
 MAX_COUNT = 64
+MOST_EXPANDED = 4
+"""How many times as large as the picture an expansion may be, a side: beyond, the model sees almost nothing of it."""
 
 
 class Kind(str):
@@ -94,7 +96,10 @@ class Request(BaseModel):
         for name in self.fields_of(kind):
             value = getattr(self, name)
             for item in value if isinstance(value, (list, tuple)) else [value]:
-                if item is not None:
+                if isinstance(item, BaseModel):
+                    marked = [inner for inner, field in type(item).model_fields.items() if _marked(field, kind)]
+                    yield from ((name, getattr(item, inner)) for inner in marked)
+                elif item is not None:
                     yield name, item
 
     def replace(self, **changes: Any) -> Any:
@@ -102,15 +107,14 @@ class Request(BaseModel):
         return type(self)(**(self.model_dump() | changes))
 
 
-class Imagine(Request):
-    """Text to image.
+class Painting(Request):
+    """What every request that paints has in common.
 
-    Sizes are those of the file that is written; `upscale` says how much of it the Spec's upscaler does.
     Picture k of a request starts from the noise of `seed + k`, so a seed means the same picture whatever `n`.
+    Sizes are those of the file that is written; `upscale` says how much of it the Spec's upscaler does.
     """
 
-    task: Literal["imagine"] = "imagine"
-    prompt: Prompt = Field(description="what the picture should show")
+    prompt: Text | None = Field(None, description="what the picture should show")
     negative_prompt: Text | None = Field(None, description="what it should not show")
     n: int | None = Field(None, ge=1, le=MAX_COUNT, description="how many pictures")
     width: int | None = Field(None, ge=1, le=MAX_SIDE, description="width of the file, pixels")
@@ -139,7 +143,216 @@ class Imagine(Request):
     preview: bool = Field(False, description="yield a small preview with every step")
 
 
-REQUESTS: dict[str, type[Request]] = {"imagine": Imagine}
+class Imagine(Painting):
+    """Text to image."""
+
+    task: Literal["imagine"] = "imagine"
+    prompt: Prompt = Field(description="what the picture should show")
+
+
+class Editing(Painting):
+    """What every request that starts from a picture has in common.
+
+    The file has the picture's own size, unless the task is to change it: width and height are filled in when the
+    request is resolved. A prompt that is not given is the picture's own; of a picture from elsewhere it is described.
+    """
+
+    picture: Picture = Field(description="the picture: a file, or an id of the gallery")
+
+    def size_of(self, width: int, height: int) -> tuple[int, int]:
+        """Return width and height of the file, pixels, for a picture of this size."""
+        return width, height
+
+
+Strength = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+AMOUNTS: dict[str, float] = {"subtle": 0.5, "strong": 0.8}
+"""What the names of a variation's strength stand for."""
+
+
+class Vary(Editing):
+    """Another picture like this one: its noise level is raised by `strength` and it is painted again from there."""
+
+    task: Literal["vary"] = "vary"
+    amount: Literal["subtle", "strong"] | None = Field(None, description="subtle or strong, instead of a strength")
+    strength: Strength | None = Field(None, description="0 keeps the picture, 1 keeps nothing")
+
+
+class Turn(BaseModel):
+    """One change, understood: what the picture showed, what it is to show, and what in it is meant.
+
+    `kind` is replace, add, remove, recolour, restyle, relight, background, move, count or resize; `target` the words of
+    `before` that are meant; `anchor` what an addition stands beside; `place` where something goes; `whole` says that
+    every pixel may change; `said` is the change in a plain sentence.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    before: Text
+    after: Text
+    target: Text = ""
+    value: Text = ""
+    place: str = ""
+    anchor: Text = ""
+    whole: bool = False
+    said: str = ""
+
+
+class Masked(Editing):
+    """Edits of a region: a mask says where, and all else keeps its pixels."""
+
+    mask: Picture | None = Field(
+        None, description="where to edit: transparent (alpha 0), or white where it has no alpha; else the picture's own"
+    )
+    strength: Strength | None = Field(None, description="how much of what was there is painted over, 1 is all")
+    feather: int | None = Field(None, ge=0, le=256, description="width of the soft edge inside the region, pixels")
+    region: Literal["whole", "masked"] | None = Field(
+        None, description="paint the whole picture, or the region alone at full resolution"
+    )
+
+
+class Fill(Masked):
+    """Paint a region anew."""
+
+    task: Literal["fill"] = "fill"
+
+
+class Erase(Masked):
+    """Take something away and paint what is behind it."""
+
+    task: Literal["erase"] = "erase"
+    what: Text | None = Field(None, description="what to take away, instead of a mask")
+    before: Text | None = Field(None, description="what the picture shows now; its own prompt if not given")
+    turns: tuple[Turn, ...] | None = Field(None, description="what `what` was taken for")
+
+
+class Expand(Editing):
+    """Paint on beyond the edges. The picture inside keeps its pixels, unless `zoom` makes it smaller.
+
+    Raises:
+        InvalidValue: nothing is added, or the result would have more than `MAX_SIDE` pixels a side.
+    """
+
+    task: Literal["expand"] = "expand"
+    left: int | None = Field(None, ge=0, le=MAX_SIDE, description="pixels to add on the left")
+    right: int | None = Field(None, ge=0, le=MAX_SIDE, description="pixels to add on the right")
+    top: int | None = Field(None, ge=0, le=MAX_SIDE, description="pixels to add at the top")
+    bottom: int | None = Field(None, ge=0, le=MAX_SIDE, description="pixels to add at the bottom")
+    zoom: float | None = Field(
+        None, gt=1, le=4, allow_inf_nan=False, description="zoom out: the picture shrinks by this in a file of its size"
+    )
+    pan: Literal["left", "right", "up", "down"] | None = Field(None, description="add a half on this side")
+    strength: Strength | None = Field(None, description="how much of what was carried outwards is painted over")
+    feather: int | None = Field(None, ge=0, le=256, description="width of the soft edge, pixels")
+
+    def sides(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Return what is added on the left, top, right and bottom of a picture of this size, pixels."""
+        left, top, right, bottom = (side or 0 for side in (self.left, self.top, self.right, self.bottom))
+        half = {"left": (width // 2, 0, 0, 0), "right": (0, 0, width // 2, 0)}
+        half |= {"up": (0, height // 2, 0, 0), "down": (0, 0, 0, height // 2)}
+        more = half.get(self.pan or "", (0, 0, 0, 0))
+        return left + more[0], top + more[1], right + more[2], bottom + more[3]
+
+    def size_of(self, width: int, height: int) -> tuple[int, int]:
+        sides = self.sides(width, height)
+        if self.zoom is None and not any(sides):
+            raise InvalidValue(
+                "Nothing is to be added.",
+                param="expand",
+                hint="Give --left, --right, --top, --bottom, --pan or --zoom.",
+            )
+        if self.zoom is not None and any(sides):
+            raise InvalidValue("Zoom out, or add to the sides: one of them.", param="zoom")
+        wide, high = width + sides[0] + sides[2], height + sides[1] + sides[3]
+        if max(wide, high) > MAX_SIDE:
+            raise InvalidValue(f"The result would have {wide}x{high} pixels; a side may have {MAX_SIDE}.", param="size")
+        if max(wide / width, high / height) > MOST_EXPANDED:
+            raise InvalidValue(
+                f"The result would be more than {MOST_EXPANDED} times as large as the picture a side; "
+                "expand it in several turns.",
+                param="size",
+            )
+        return wide, high
+
+
+class Blend(Painting):
+    """One picture out of two to five: their latents are mixed, and the mixture is painted over."""
+
+    task: Literal["blend"] = "blend"
+    pictures: tuple[Picture, ...] = Field(min_length=2, max_length=5, description="two to five pictures")
+    weights: tuple[float, ...] | None = Field(None, description="how much of each, in their order; equal if not given")
+    strength: Strength | None = Field(None, description="how much is painted over: 0 is the bare mixture")
+
+
+class Upscale(Editing):
+    """The picture, larger; with `detail`, painted over at the new size to bring detail."""
+
+    task: Literal["upscale"] = "upscale"
+    factor: float | None = Field(None, ge=1, le=4, allow_inf_nan=False, description="1.5 to 4 times the sides")
+    detail: Strength | None = Field(None, description="strength of painting over at the new size, 0 is off")
+
+    def size_of(self, width: int, height: int) -> tuple[int, int]:
+        factor = 2.0 if self.factor is None else self.factor
+        wide, high = round(width * factor), round(height * factor)
+        if max(wide, high) > MAX_SIDE:
+            raise InvalidValue(
+                f"The result would have {wide}x{high} pixels; a side may have {MAX_SIDE}.", param="factor"
+            )
+        return wide, high
+
+
+class Cutout(Editing):
+    """What stands before a plain background, on transparency: of a picture, or generated from a prompt."""
+
+    task: Literal["cutout"] = "cutout"
+    picture: Picture | None = Field(  # type: ignore[assignment]
+        None, description="the picture; without one, the prompt is painted first"
+    )
+    tolerance: float | None = Field(
+        None, ge=0, le=1, allow_inf_nan=False, description="how far a colour may be from the background's, 0 to 1"
+    )
+    crop: bool = Field(False, description="cut the file to the thing")
+
+
+class Tile(Painting):
+    """A picture whose edges meet without a seam."""
+
+    task: Literal["tile"] = "tile"
+    prompt: Prompt = Field(description="what the picture should show")
+    picture: Picture | None = Field(None, description="a picture to make seamless")
+    axes: Literal["x", "y", "both"] | None = Field(None, description="x, y or both")
+    strength: Strength | None = Field(None, description="of painting over a given picture")
+
+
+class Edit(Editing):
+    """A change said in words: *change the astronaut to a cat*.
+
+    When it is resolved, `instruction` has been read: `turns` says what was understood, `prompt` what the new picture
+    shows, `before` what the old one does.
+    """
+
+    task: Literal["edit"] = "edit"
+    instruction: Prompt = Field(description="what to change: change X to Y, add Z, remove X, make it night …")
+    before: Text | None = Field(None, description="what the picture shows now; its own prompt if not given")
+    turns: tuple[Turn, ...] | None = Field(None, description="what the instruction was taken for")
+    mask: Picture | None = Field(None, description="where to edit; found by the model if not given")
+    strength: Strength | None = Field(None, description="how much of what was there is painted over, 1 is all")
+    feather: int | None = Field(None, ge=0, le=256, description="width of the soft edge inside the region, pixels")
+
+
+REQUESTS: dict[str, type[Request]] = {
+    "imagine": Imagine,
+    "vary": Vary,
+    "fill": Fill,
+    "expand": Expand,
+    "erase": Erase,
+    "blend": Blend,
+    "upscale": Upscale,
+    "cutout": Cutout,
+    "tile": Tile,
+    "edit": Edit,
+}
 
 
 def parse_request(data: dict[str, Any]) -> Request:
@@ -166,6 +379,8 @@ def _marked(field: Any, kind: Kind) -> bool:
 def _holds(annotation: Any, kind: Kind) -> bool:
     if any(mark is kind for mark in getattr(annotation, "__metadata__", ())):
         return True
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return any(_marked(field, kind) for field in annotation.model_fields.values())
     return any(_holds(inner, kind) for inner in getattr(annotation, "__args__", ()))
 
 

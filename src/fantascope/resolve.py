@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fantascope.errors import InvalidValue, UnknownName
-from fantascope.request import MAX_SEED, Request
+from fantascope.request import AMOUNTS, MAX_SEED, Request
 from fantascope.settings import Settings
 from fantascope.spec import Spec, find_spec
 
@@ -24,28 +26,88 @@ class Job:
     choice: Choice
 
 
-def resolve(request: Request, specs: dict[str, Spec], settings: Settings) -> Job:
+@dataclass(frozen=True)
+class Given:
+    """A picture that a request starts from: its size in pixels, upright, and the prompt it was made from, if any."""
+
+    width: int
+    height: int
+    prompt: str | None = None
+
+
+def resolve(
+    request: Request, specs: dict[str, Spec], settings: Settings, given: Mapping[str, Given] | None = None
+) -> Job:
     """Fill defaults from the Spec, check size and names, draw the seed, choose the engine.
+
+    Args:
+        given: Artifact id -> what is known of it, for every picture in the request.
 
     Raises:
         UnknownName: no such model, sampler or schedule; the nearest are offered.
         InvalidValue: a size, seed or option that this model cannot do; the message says what it can.
+        Unsupported: no engine of this model can do the task.
     """
     from fantascope.engines.load import choose
 
     fields = request.model_dump()
     spec = _spec(fields["model"] if fields["model"] is not None else settings.model, specs)
     fields["model"] = spec.name
-    for name, value in spec.defaults.model_dump().items():
+    _task(fields, given or {})
+    for name, value in spec.defaults.of(request.task).items():
         if name in fields and fields[name] is None and name not in ("width", "height", "upscale"):
             fields[name] = value
     _names(fields, spec)
-    _size(fields, spec)
+    source = fields.get("picture")
+    if source is not None and request.task != "tile":
+        _own_size(request, fields, spec, (given or {})[source])
+    else:
+        _size(fields, spec)
     _seed(fields)
     _limits(fields, spec)
     choice = choose(spec, fields, settings)
     fields |= {"engine": choice.engine, "precision": choice.precision, "device": choice.device}
     return Job(type(request)(**fields), spec, choice)
+
+
+def _task(fields: dict[str, Any], given: Mapping[str, Given]) -> None:
+    """Fill what follows from other fields: the prompt of the picture, the strength that a name stands for."""
+    source = fields.get("picture")
+    if fields["prompt"] is None and source is not None:
+        fields["prompt"] = given[source].prompt
+    if fields["prompt"] is None:
+        fields["prompt"] = next((one.prompt for one in given.values() if one.prompt), None) or ""
+    if fields.get("amount") is not None:
+        if fields["strength"] is not None and fields["strength"] != AMOUNTS[fields["amount"]]:
+            raise InvalidValue("Give amount or strength, not both.", param="strength")
+        fields["strength"] = AMOUNTS[fields["amount"]]
+    weights = fields.get("weights")
+    if weights is not None:
+        if len(weights) != len(fields["pictures"]):
+            raise InvalidValue(
+                f"{len(weights)} weights are given for {len(fields['pictures'])} pictures.", param="weights"
+            )
+        if not all(math.isfinite(w) and w >= 0 for w in weights) or sum(weights) == 0:
+            raise InvalidValue("Weights are numbers from 0 on, and one of them is above it.", param="weights")
+
+
+def _own_size(request: Any, fields: dict[str, Any], spec: Spec, picture: Given) -> None:
+    """Give the file the size that the task makes of the picture's; the upscaler brings what the model cannot."""
+    size = request.replace(**{name: fields[name] for name in ("factor",) if name in fields}).size_of(
+        picture.width, picture.height
+    )
+    asked = fields["width"], fields["height"]
+    if asked != (None, None) and asked != size:
+        raise InvalidValue(
+            f"The size follows from the picture: {size[0]}x{size[1]}, not {asked[0]}x{asked[1]}.", param="size"
+        )
+    if fields["upscale"] is None:
+        large = max(size) > max(spec.sizes.working(*size))
+        fields["upscale"] = spec.upscaler if spec.upscaler and large else 1
+    elif fields["upscale"] not in (1, spec.upscaler):
+        allowed = "1" if spec.upscaler is None else f"1 or {spec.upscaler}"
+        raise InvalidValue(f"{spec.name} cannot upscale by {fields['upscale']}; allowed: {allowed}.", param="upscale")
+    fields |= {"width": size[0], "height": size[1]}
 
 
 def _spec(name: str, specs: dict[str, Spec]) -> Spec:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fantascope.errors import InvalidValue, LicenceMissing, UnknownName
 
@@ -57,9 +58,32 @@ class Sizes(_Frozen):
     max: int
     multiple: int
 
+    def working(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size a model paints a picture of any size at: its native area, that shape, in its steps.
+
+        Sides beyond what the model can reach are cut to it: a very long picture is squeezed.
+        """
+        scale = math.sqrt(self.native**2 / (width * height))
+        wide, high = (round(side * scale / self.multiple) * self.multiple for side in (width, height))
+        return min(self.max, max(self.min, wide)), min(self.max, max(self.min, high))
+
+
+TASK_DEFAULTS: dict[str, dict[str, Any]] = {
+    "vary": {"strength": 0.6},
+    "fill": {"strength": 1.0, "feather": 8, "region": "whole"},
+    "erase": {"strength": 1.0, "feather": 8, "region": "whole"},
+    "expand": {"strength": 0.7, "feather": 16},
+    "blend": {"strength": 0.7},
+    "upscale": {"factor": 2.0, "detail": 0.0},
+    "cutout": {"tolerance": 0.12},
+    "tile": {"axes": "both", "strength": 0.6},
+    "edit": {"strength": 1.0, "feather": 8},
+}
+"""Task -> what fills the fields that only it has."""
+
 
 class Defaults(_Frozen):
-    """What fills the fields of a request that were not given."""
+    """What fills the fields of a request that were not given; `tasks` those that only one task has."""
 
     n: int = 1
     width: int
@@ -73,6 +97,12 @@ class Defaults(_Frozen):
     clip_skip: int = 0
     format: str = "png"
     quality: int = 95
+    tasks: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    def of(self, task: str) -> dict[str, Any]:
+        """Return field -> value for a task: its own over those of every task."""
+        common = self.model_dump(exclude={"tasks"})
+        return common | TASK_DEFAULTS.get(task, {}) | self.tasks.get(task, {})
 
 
 class Spec(_Frozen):
@@ -93,7 +123,6 @@ class Spec(_Frozen):
     sizes: Sizes
     defaults: Defaults
     pipeline: str | None = None
-    tasks: tuple[str, ...] = ("imagine",)
     refiner: str | None = None
     refiner_start: float = 0.8
     upscaler: int | None = None
@@ -106,6 +135,12 @@ class Spec(_Frozen):
     card: str | None = None
     attribution: str | None = None
     notes: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older(cls, data: Any) -> Any:
+        """Take records that still name tasks: what a model can do follows from the engines that run it."""
+        return {name: value for name, value in data.items() if name != "tasks"} if isinstance(data, dict) else data
 
     def __hash__(self) -> int:
         return hash(self.model_dump_json())

@@ -1,6 +1,6 @@
 """The one path: a request becomes sealed, kept artifacts.
 
-1 resolve   defaults from the Spec, size checked, seed drawn
+1 resolve   pictures taken in, instructions read, defaults from the Spec, size checked, seed drawn
 2 judge     every text, the Spec's licence, the cost quoted
 3 hold      the ledger reserves the quote
 4 perform   TASKS[request.task](request, engine, open) -> Step* Output*
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from fantascope.artifact import MEDIA_TYPES, Artifact, Output, Step
 from fantascope.errors import FantascopeError, InvalidValue, NotFound, PolicyRefused, ProvenanceError, ReplayDiffers
 from fantascope.receipt import Batch, Cost, Receipt, Verdict, receipt_id
-from fantascope.request import Imagine, Request, parse_request
+from fantascope.request import PICTURE, Imagine, Request, parse_request
 from fantascope.resolve import Job, resolve
 from fantascope.settings import Settings
 from fantascope.spec import Spec, catalogue
@@ -115,14 +115,33 @@ class Studio:
             CreditError: the ledger cannot hold the quote.
             ModelError: the weights are missing, unsafe or broken.
         """
-        return self._walk(resolve(request, self.specs, self.settings), None)
+        return self._walk(self.resolve(request), None)
+
+    def resolve(self, request: Request) -> Job:
+        """Take the pictures of a request in, read what it says in words, and fill every open field."""
+        from fantascope.intake import read_words, take_in
+
+        request, given = take_in(request, self.gallery)
+        return resolve(read_words(request, given, self.embed, self.describe), self.specs, self.settings, given)
+
+    def describe(self, ref: str) -> str:
+        """Say in a prompt what a picture of the gallery shows, as far as the embedded detector knows it.
+
+        Raises:
+            InvalidValue: it knows nothing in it; the caller has to say what the picture shows.
+        """
+        from fantascope.engines.detector import Detector
+        from fantascope.tasks.describe import describe
+        from fantascope.tasks.pixels import open_pixels
+
+        return describe(open_pixels(self.gallery.get(ref)), Detector.load(self.settings))
 
     def _walk(self, job: Job, recorded: Receipt | None) -> Iterator[Step | Artifact]:
         """Walk the path. With a record, only its picture is kept, and only if it has the recorded pixels."""
         started = time.perf_counter()
         self.engines.prefetch(job.spec, job.choice, job.request)
         _import_ahead()
-        verdicts = self.judge(job.request, job.spec)
+        verdicts = (*self.judge(job.request, job.spec), *self._judge_pictures(job.request))
         wanted = job.request.n if recorded is None else 1
         quote = self._quote(job, wanted)
         hold = self.gallery.hold(self.settings.user, quote, f"{job.request.task} x{wanted} {job.spec.name}")
@@ -156,6 +175,15 @@ class Studio:
         licence = self.policy.check_licence(spec, commercial=self.settings.commercial)
         return _allowed([licence, *self.policy.judge_request(request, embed=self.embed)])
 
+    def _judge_pictures(self, request: Request) -> tuple[Verdict, ...]:
+        """Judge every picture that was handed in with a request."""
+        from fantascope.tasks.pixels import open_pixels
+
+        if not self.judges:
+            return ()
+        pictures = [open_pixels(self.gallery.get(ref)) for _, ref in request.walk(PICTURE)]
+        return _allowed([v for pixels in pictures for v in self.policy.check_pictures(pixels, self.judges)])
+
     def _looked_at(self, step: Step) -> Step:
         """Judge the pictures of a preview like finished ones: nothing is shown that would be refused."""
         if step.preview is not None and self.judges:
@@ -180,7 +208,7 @@ class Studio:
                 f"{source} is a contact sheet.",
                 hint="Make its pictures again instead: " + " ".join(p[7:19] for p in recorded.parents),
             )
-        for event in self._walk(resolve(_replayable(recorded), self.specs, self.settings), recorded):
+        for event in self._walk(self.resolve(_replayable(recorded)), recorded):
             yield event if isinstance(event, Step) else Replay(event, recorded)
 
     def record(self, source: str | Path) -> Receipt:
@@ -241,7 +269,7 @@ class Studio:
             }
         )
         pixels = contact_sheet([np.asarray(artifact.image()) for artifact in artifacts])
-        return self.gallery.put(self._seal(pixels, draft, "png", 95, [artifact.data for artifact in artifacts]))
+        return self.gallery.put(self._seal(Output(pixels, 0, 0), draft, "png", 95, artifacts))
 
     def _perform(self, job: Job, engine: Engine) -> Iterator[Step | Output]:
         from fantascope.tasks import TASKS
@@ -274,39 +302,60 @@ class Studio:
         """Judge one output, write down what was done and seal it."""
         looked = _allowed(self.policy.check_pictures(output.pixels, self.judges))
         request = job.request.replace(n=1, seed=output.seed, preview=False)
-        ran = engine.ran()
+        parents = list(dict.fromkeys(ref for _, ref in request.walk(PICTURE)))
+        opened = [self.gallery.get(ref) for ref in parents]
+        ran = engine.ran() if output.painted else engine.ran().model_copy(update={"weights": ()})
         own = [reason for reason in ran.reasons if reason not in engine.choice.reasons]
+        credit = filter(None, (job.spec.attribution, job.spec.licence.attribution)) if output.painted else ()
         draft = Receipt(
             id="",
             request=request.model_dump(mode="json"),
             spec=_public(job.spec),
             ran=ran.model_copy(update={"reasons": (*job.choice.reasons, *own)}),
             pixels_sha256="",
+            parents=tuple(parents),
             verdicts=(*verdicts, *looked),
             policy=self.policy.hash,
             cost=Cost(credits=credits, seconds=round(seconds, 3)),
-            attribution=tuple(filter(None, (job.spec.attribution, job.spec.licence.attribution))),
+            attribution=tuple(dict.fromkeys((*credit, *inherited(opened)))),
             batch=Batch(n=output.batch, index=output.index, first=output.first),
-            private=request.private,
+            composite=any(is_composite(one) for one in opened),
+            private=request.private or any(one.receipt is not None and one.receipt.private for one in opened),
         )
-        return self._seal(output.pixels, draft, request.format, request.quality)
+        return self._seal(output, draft, request.format, request.quality, opened)
 
-    def _seal(self, pixels: Any, draft: Receipt, format: str, quality: int, parents: Sequence[bytes] = ()) -> Artifact:
-        """Close a receipt: id, mark, hash of the marked pixels, time; then describe and sign the file."""
+    def _seal(
+        self, output: Output, draft: Receipt, format: str, quality: int, parents: Sequence[Artifact] = ()
+    ) -> Artifact:
+        """Close a receipt: id, mark, proof, hash of the marked pixels, time; then describe and sign the file."""
         from fantascope import __version__
+        from fantascope.proof import prove, soften
         from fantascope.provenance import mark_pixels, pixels_hash, seal
 
         name = receipt_id(draft)
-        marked = mark_pixels(pixels, name, format=format, quality=quality)
+        if output.kept is None:
+            marked, kept = mark_pixels(output.pixels, name, format=format, quality=quality), None
+            if draft.request.get("axes") is not None:
+                marked = soften(output.pixels, marked, draft.request["axes"])
+        else:
+            marked, kept = prove(output, parents, name, self.gallery)
         receipt = draft.model_copy(
             update={
                 "id": name,
                 "pixels_sha256": pixels_hash(marked),
+                "kept": kept,
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "fantascope": __version__,
             }
         )
-        data = seal(marked, receipt, keys=self.settings.keys, format=format, quality=quality, parents=parents)
+        data = seal(
+            marked,
+            receipt,
+            keys=self.settings.keys,
+            format=format,
+            quality=quality,
+            parents=[parent.data for parent in parents],
+        )
         return Artifact(data=data, media_type=MEDIA_TYPES[format], receipt=receipt)
 
     def close(self) -> None:
@@ -357,6 +406,16 @@ def _import_ahead() -> None:
     """
     names = ("fantascope.gallery.check", "fantascope.provenance.sealing", "c2pa")
     threading.Thread(target=lambda: [import_module(name) for name in names], name="imports", daemon=True).start()
+
+
+def inherited(parents: Sequence[Artifact]) -> list[str]:
+    """Return the credits of the pictures that another was made from."""
+    return [credit for one in parents if one.receipt is not None for credit in one.receipt.attribution]
+
+
+def is_composite(parent: Artifact) -> bool:
+    """Say whether a picture was handed in, or holds pixels of one that was."""
+    return parent.receipt is None or parent.receipt.composite
 
 
 def _public(spec: Spec) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def engine() -> EchoEngine:
 
 
 def pixels(engine: EchoEngine, **more: object) -> list[np.ndarray]:
-    return [event.pixels for event in engine.render(ask(**more), {}) if isinstance(event, Output)]
+    return [event.pixels for event in engine.render(ask(**more)) if isinstance(event, Output)]
 
 
 def test_is_an_engine_and_says_what_ran(engine: EchoEngine) -> None:
@@ -47,7 +47,7 @@ def test_what_does_not_matter_leaves_it(engine: EchoEngine, change: dict[str, ob
 
 
 def test_steps_are_yielded_with_previews_and_closing_stops(engine: EchoEngine) -> None:
-    run = engine.render(ask(n=2, preview=True), {})
+    run = engine.render(ask(n=2, preview=True))
     first, second = next(run), next(run)
     assert isinstance(first, Step) and (first.stage, first.step, first.total) == ("encode", 0, 2)
     assert isinstance(second, Step) and second.step == 1 and second.preview.shape == (1, 32, 32, 3)

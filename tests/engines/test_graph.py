@@ -45,7 +45,7 @@ def engine(settings: Settings) -> Iterator[GraphEngine]:
 
 
 def pictures(engine: GraphEngine, request: Imagine) -> list[Any]:
-    return [event.pixels for event in engine.render(request, {}) if isinstance(event, Output)]
+    return [event.pixels for event in engine.render(request) if isinstance(event, Output)]
 
 
 def data(*shape: int, seed: int = 0) -> Any:
@@ -60,7 +60,7 @@ def test_is_a_latent_engine(engine: GraphEngine) -> None:
 
 
 def test_render_yields_steps_and_pictures(engine: GraphEngine) -> None:
-    events = list(engine.render(wish(n=2, upscale=4, width=512, height=384), {}))
+    events = list(engine.render(wish(n=2, upscale=4, width=512, height=384)))
     outputs = [event for event in events if isinstance(event, Output)]
     assert [output.seed for output in outputs] == [7, 8]
     assert all(output.pixels.shape == (384, 512, 3) and output.pixels.dtype == np.uint8 for output in outputs)
@@ -147,7 +147,7 @@ def test_closing_cancels(engine: GraphEngine, monkeypatch: pytest.MonkeyPatch) -
         return run
 
     monkeypatch.setattr(engine, "network", counted)
-    events = engine.render(wish(steps=50), {})
+    events = engine.render(wish(steps=50))
     assert [next(events).step for _ in range(3)] == [0, 1, 2]
     events.close()
     assert calls == 2

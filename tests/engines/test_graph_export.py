@@ -170,7 +170,7 @@ def test_a_whole_picture_equals_the_latent_engines(home: Path) -> None:
     )
     graph = GraphEngine.load(SPECS["embedded"], Choice("graph", "cpu", "fp32", (), "openvino"), settings)
     latent = TorchEngine.load(SPECS["embedded"], Choice("latent", "cpu", "fp32", (), "torch"), settings)
-    pairs = zip(*(filter(lambda e: isinstance(e, Output), e.render(request, {})) for e in (graph, latent)), strict=True)
+    pairs = zip(*(filter(lambda e: isinstance(e, Output), e.render(request)) for e in (graph, latent)), strict=True)
     for mine, theirs in pairs:
         difference = np.abs(mine.pixels.astype(int) - theirs.pixels)
         assert difference.max() <= 2
@@ -229,7 +229,7 @@ def test_the_engine_paints_in_int8_where_there_is_a_graph(folder: Path, home: Pa
     )
     request = request.replace(sampler="ddim", schedule="default", seed=1)
     engine = GraphEngine.load(spec, choice, settings)
-    (output,) = (event for event in engine.render(request, {}) if isinstance(event, Output))
+    (output,) = (event for event in engine.render(request) if isinstance(event, Output))
     assert output.pixels.std() > 1
     assert engine.ran().precision == "int8"
     assert "unet/model.int8.onnx" in {weight.path for weight in engine.ran().weights}

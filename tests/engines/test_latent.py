@@ -46,7 +46,7 @@ def embedded(home: Path) -> TorchEngine:
 
 
 def paint(engine: Any, **more: Any) -> list[np.ndarray]:
-    return [event.pixels for event in engine.render(tiny.ask(**more), {}) if isinstance(event, Output)]
+    return [event.pixels for event in engine.render(tiny.ask(**more)) if isinstance(event, Output)]
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> int:
@@ -64,7 +64,7 @@ def state_hash(engine: TorchEngine) -> str:
 def test_contract_and_steps(sd: TorchEngine) -> None:
     assert isinstance(sd, LatentEngine)
     assert (sd.latent_channels, sd.latent_factor, sd.training_schedule.length) == (4, 8, 1000)
-    events = list(sd.render(tiny.ask(n=2, preview=True), {}))
+    events = list(sd.render(tiny.ask(n=2, preview=True)))
     assert [e.step for e in events if isinstance(e, Step) and e.stage == "denoise"] == [1, 2, 3]
     assert next(e for e in events if isinstance(e, Step) and e.step == 1).preview.shape == (2, 64, 64, 3)
     assert [(e.index, e.seed) for e in events if isinstance(e, Output)] == [(0, 7), (1, 8)]
@@ -108,7 +108,7 @@ def test_closing_stops(sd: TorchEngine) -> None:
         return forward(*args, **kwargs)
 
     sd.parts.unet.forward = counted
-    run = sd.render(tiny.ask(steps=50), {})
+    run = sd.render(tiny.ask(steps=50))
     assert [next(run).step for _ in range(3)] == [0, 1, 2]
     run.close()
     assert len(calls) == 2
@@ -121,7 +121,7 @@ def test_pictures_go_together_by_the_size_that_is_asked(
         assert sd.batch_limit(tiny.ask(width=side, height=side)) == limit
     assert embedded.batch_limit(tiny.ask(width=2048, height=1024, upscale=4)) == 8
     monkeypatch.setitem(latent.PIXELS_TOGETHER, "cpu", 2 * 64 * 64)
-    outputs = [event for event in sd.render(tiny.ask(n=3, steps=1), {}) if isinstance(event, Output)]
+    outputs = [event for event in sd.render(tiny.ask(n=3, steps=1)) if isinstance(event, Output)]
     assert [(output.seed, output.batch) for output in outputs] == [(7, 2), (8, 2), (9, 1)]
 
 

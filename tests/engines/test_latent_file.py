@@ -46,7 +46,7 @@ def test_modules_are_those_the_file_was_written_from(kind: str, home: Path) -> N
 @pytest.mark.parametrize("kind", ["sd1", "sd2", "sdxl"])
 def test_paints(kind: str, home: Path) -> None:
     engine = load(tiny_ldm.file(kind), kind, home)
-    outputs = [event for event in engine.render(tiny.ask(steps=2), {}) if isinstance(event, Output)]
+    outputs = [event for event in engine.render(tiny.ask(steps=2)) if isinstance(event, Output)]
     assert outputs[0].pixels.shape == (64, 64, 3) and outputs[0].pixels.std() > 5
 
 
@@ -54,9 +54,7 @@ def test_refiner_file_refines(home: Path) -> None:
     base = tiny_ldm.file("sdxl")
     plain = load(base, "sdxl", home)
     refined = load(base, "sdxl", home, refiner=f"file:{tiny_ldm.file('refiner')}", refiner_start=0.5)
-    a, b = (
-        next(e for e in engine.render(tiny.ask(steps=4), {}) if isinstance(e, Output)) for engine in (plain, refined)
-    )
+    a, b = (next(e for e in engine.render(tiny.ask(steps=4)) if isinstance(e, Output)) for engine in (plain, refined))
     assert (a.pixels != b.pixels).any()
     assert [weight.part for weight in refined.ran().weights] == ["sdxl", "refiner/refiner"]
 

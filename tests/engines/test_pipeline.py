@@ -37,14 +37,14 @@ def load(name: str, home: Path) -> PipelineEngine:
 
 
 def paint(engine: PipelineEngine, **more: Any) -> list[np.ndarray]:
-    return [event.pixels for event in engine.render(tiny.ask(**(SMALL | more)), {}) if isinstance(event, Output)]
+    return [event.pixels for event in engine.render(tiny.ask(**(SMALL | more))) if isinstance(event, Output)]
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_paints_and_follows_its_request(name: str, home: Path) -> None:
     engine = load(name, home)
     guidance = 1.0 if name == "flux" else 4.0
-    events = list(engine.render(tiny.ask(**SMALL, n=2, guidance=guidance), {}))
+    events = list(engine.render(tiny.ask(**SMALL, n=2, guidance=guidance)))
     assert [e.step for e in events if isinstance(e, Step)] == [0, 1, 2] * 2
     first, second = [e.pixels for e in events if isinstance(e, Output)]
     assert first.shape == (32, 32, 3) and first.dtype == np.uint8 and first.std() > 5
@@ -107,7 +107,7 @@ def test_closing_stops_within_one_step(home: Path) -> None:
         return forward(*args, **kwargs)
 
     engine.pipe.transformer.forward = counted
-    run = engine.render(tiny.ask(**(SMALL | {"steps": 400})), {})
+    run = engine.render(tiny.ask(**(SMALL | {"steps": 400})))
     told = [next(run) for _ in range(3)][-1]
     assert isinstance(told, Step) and told.step == 2
     time.sleep(0.1)

@@ -29,6 +29,7 @@ from fantascope.cli import (
 )
 from fantascope.cli.lines import emit
 from fantascope.errors import FantascopeError, InvalidValue, PolicyRefused, RequestError, StorageError
+from fantascope.request import REQUESTS
 
 app = typer.Typer(
     name="fantascope",
@@ -39,7 +40,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-app.command("imagine", help="Paint pictures from a prompt.")(imagine.command())
+for _task, _help in imagine.COMMANDS.items():
+    app.command(_task, help=_help)(imagine.command(REQUESTS[_task]))
 app.command("again", help="Make the same pixels from a file's own record, or name what differs.")(again.again)
 app.command("verify", help="Check signature, mark, record, disclosure and licences of a picture.")(again.verify)
 app.command("attribute", help="List the training drawings that a picture looks most like, and whose they are.")(

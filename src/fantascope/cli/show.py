@@ -22,17 +22,24 @@ class Screen(Protocol):
     def step(self, event: Step) -> None: ...
 
 
-def show(request: Any, *, out: Path | None, as_json: bool) -> None:
-    """Run a request and show it. What was finished when the user stops is kept, with a sheet of it."""
+def show(request: Any, *, out: Path | None, as_json: bool, mask_out: Path | None = None) -> None:
+    """Run a request and show it. What was finished when the user stops is kept, with a sheet of it.
+
+    Args:
+        mask_out: Where to write the mask of an edit; numbered when there are several pictures.
+    """
     from fantascope.studio import Studio
 
     request = check_out(request, out)
+    check_out(None, mask_out)
     made: list[Artifact] = []
     with Studio() as studio:
         try:
             with closing(studio.run(request)) as events:  # type: ignore[type-var]
                 for artifact in watched(events, as_json, previews=_Previews(request, out)):
                     made.append(artifact)
+                    if mask_out is not None:
+                        _write_mask(studio, artifact, mask_out, len(made))
                     _line(artifact, _placed(studio, artifact, out, request.n, len(made)), as_json)
         except KeyboardInterrupt:
             _sheet(studio, made, out, as_json)
@@ -158,6 +165,19 @@ def _placed(studio: Any, artifact: Artifact, out: Path | None, n: int | None, nu
     return place(studio, artifact, out / f"{_slug(artifact)}-{seed}-{name}{artifact.suffix}")
 
 
+def _write_mask(studio: Any, artifact: Artifact, path: Path, number: int) -> None:
+    """Write the mask of an edit; one that changed every pixel has none, and that is said."""
+    assert artifact.receipt is not None
+    if artifact.receipt.kept is None:
+        print("No mask: every pixel may have changed.", file=sys.stderr)
+        return
+    place(
+        studio,
+        studio.gallery.get(artifact.receipt.kept.mask),
+        path if number == 1 else path.with_stem(f"{path.stem}-{number}"),
+    )
+
+
 def _slug(artifact: Artifact) -> str:
     """Make a file name of the prompt: letters and digits of any script and '-', at most 48 characters."""
     receipt = artifact.receipt
@@ -186,8 +206,12 @@ def _line(artifact: Artifact, path: Path | None, as_json: bool, kind: str = "art
         facts = {"id": artifact.id, "path": str(path), "receipt": receipt.id, "credits": receipt.cost.credits}
         if kind == "artifact":
             facts |= {"seed": receipt.request["seed"], "seconds": receipt.cost.seconds}
+            if receipt.kept is not None:
+                facts["kept"] = receipt.kept.model_dump(mode="json")
         emit(kind, facts)
     elif kind == "sheet":
         print(f"{path}  contact sheet", flush=True)
     else:
+        for turn in receipt.request.get("turns") or ():
+            print(f"understood: {turn['said']}", file=sys.stderr)
         print(f"{path}  seed {receipt.request['seed']}  {receipt.cost.seconds:.1f} s", flush=True)

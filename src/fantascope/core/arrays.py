@@ -22,3 +22,16 @@ def concat(a: Array, b: Array) -> Array:
 def std(x: Array) -> Array:
     """Sample standard deviation of each row of `x` `(B, …)`, shaped to multiply it: `(B, 1, …)`."""
     return namespace(x).std(x, axis=tuple(range(1, x.ndim)), correction=1, keepdims=True)
+
+
+def roll(x: Array, by: tuple[int, int]) -> Array:
+    """Shift `x` `(B, C, h, w)` down and right by cells, around its edges."""
+    return x if by == (0, 0) else namespace(x).roll(x, by, (2, 3))
+
+
+def around(x: Array, rows: int, columns: int) -> Array:
+    """Continue `x` `(B, C, h, w)` around its edges by so many cells on each side."""
+    high, wide = x.shape[2:]
+    down = [k % high for k in range(-rows, high + rows)]
+    right = [k % wide for k in range(-columns, wide + columns)]
+    return x[:, :, down][:, :, :, right]

@@ -5,7 +5,7 @@ Arrays are NumPy arrays on `graph`, torch tensors on `latent`; `core` treats bot
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -17,6 +17,31 @@ from fantascope.spec import Spec
 
 Array = Any
 """A NumPy array or a torch tensor."""
+
+
+EDITS = frozenset({"vary", "fill", "erase", "expand", "blend", "upscale", "cutout", "tile", "edit"})
+"""Tasks that start from a picture or bend the loop: they need an engine that paints from `Inputs`."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What painting starts from beside noise. Without any, it is text to image at the request's size.
+
+    Attributes:
+        size: Width and height the model paints at, pixels; None is the request's size before the upscaler.
+        pictures: `(K, H, W, 3)` uint8 at that size; their latents are mixed by `weights`.
+        weights: K shares that sum to 1.
+        strength: 0 … 1, how far up the noise the mixture goes before it is painted over; 1 is pure noise.
+        mask: `(H, W)` float 0 … 1 at that size: 1 is painted, 0 stays the picture.
+        wrap: Whether left and right, top and bottom meet without a seam.
+    """
+
+    size: tuple[int, int] | None = None
+    pictures: Any = None
+    weights: tuple[float, ...] = (1.0,)
+    strength: float = 1.0
+    mask: Any = None
+    wrap: tuple[bool, bool] = (False, False)
 
 
 @dataclass(frozen=True)
@@ -51,7 +76,7 @@ class Engine(Protocol):
     choice: Choice
     supports: frozenset[str]
 
-    def render(self, request: Request, inputs: Mapping[str, Any]) -> Iterator[Step | Output]: ...
+    def render(self, request: Request, inputs: Inputs = Inputs()) -> Iterator[Step | Output]: ...
 
     def ran(self) -> Ran:
         """Say what runs here: for the receipt."""

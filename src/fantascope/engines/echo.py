@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from fantascope.artifact import Output, Step
-from fantascope.engines.base import Choice
+from fantascope.engines.base import EDITS, Choice, Inputs
 from fantascope.receipt import Ran, Weight, canonical
-from fantascope.request import Imagine, Request
+from fantascope.request import Painting, Request
 from fantascope.settings import Settings
 from fantascope.spec import Spec
 
@@ -23,7 +22,7 @@ PREVIEW = 32
 class EchoEngine:
     """Paints rings and a wash of colour that follow from prompt, seed and settings alone; bit-exact anywhere."""
 
-    supports = frozenset({"imagine"})
+    supports = EDITS | {"imagine"}
 
     def __init__(self, spec: Spec, choice: Choice) -> None:
         self.spec, self.choice = spec, choice
@@ -33,9 +32,9 @@ class EchoEngine:
         """Return the engine; there is nothing to load."""
         return cls(spec, choice)
 
-    def render(self, request: Request, inputs: Mapping[str, Any]) -> Iterator[Step | Output]:
-        """Yield `steps` steps and one output for each of the `n` pictures of a resolved `Imagine`, in turn."""
-        assert isinstance(request, Imagine)
+    def render(self, request: Request, inputs: Inputs = Inputs()) -> Iterator[Step | Output]:
+        """Yield `steps` steps and one output for each of the `n` pictures of a resolved request, in turn."""
+        assert isinstance(request, Painting)
         assert request.n is not None and request.steps is not None and request.seed is not None
         assert request.width is not None and request.height is not None
         for index in range(request.n):
@@ -46,7 +45,8 @@ class EchoEngine:
                     pattern(request, seed, PREVIEW, PREVIEW, step / request.steps)[None] if request.preview else None
                 )
                 yield Step(step, request.steps, index=index, total=request.n, preview=small)
-            yield Output(pixels=pattern(request, seed, request.width, request.height), index=index, seed=seed)
+            width, height = inputs.size if inputs.size is not None else (request.width, request.height)
+            yield Output(pixels=pattern(request, seed, width, height), index=index, seed=seed)
 
     def ran(self) -> Ran:
         """Say that nothing but NumPy ran; the one weight named is the engine's own code version."""
@@ -67,7 +67,7 @@ class EchoEngine:
         """Free nothing."""
 
 
-def pattern(request: Imagine, seed: int, width: int, height: int, share: float = 1.0) -> npt.NDArray[np.uint8]:
+def pattern(request: Painting, seed: int, width: int, height: int, share: float = 1.0) -> npt.NDArray[np.uint8]:
     """Return `(height, width, 3)` uint8: rings over a wash of two colours, grown by `share` in 0 … 1."""
     told = request.model_dump(
         exclude={"n", "seed", "preview", "private", "format", "quality", "model", "engine", "device"}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 
 from fantascope.artifact import Output, Step
 from fantascope.core.schedules import Training, training_from_config
-from fantascope.engines.base import Choice, Conditions
+from fantascope.engines.base import EDITS, Choice, Conditions, Inputs
 from fantascope.engines.graph_runtime import (
     Floats,
     Program,
@@ -65,7 +65,7 @@ KEPT = 8
 class GraphEngine:
     """A `LatentEngine` over NumPy arrays. `load` reads configurations only; what a request needs is compiled then."""
 
-    supports = frozenset({"imagine"})
+    supports = EDITS | {"imagine"}
 
     def __init__(self, spec: Spec, choice: Choice, settings: Settings, place: Place, runtime: Runtime) -> None:
         self.spec, self.choice, self.settings = spec, choice, settings
@@ -124,16 +124,23 @@ class GraphEngine:
     def to_numpy(self, array: Any) -> Floats:
         return np.asarray(array, np.float32)
 
-    def render(self, request: Request, inputs: Mapping[str, Any]) -> Iterator[Step | Output]:
+    def render(self, request: Request, inputs: Inputs = Inputs()) -> Iterator[Step | Output]:
         """See `Engine.render`."""
-        self.warm(request)
-        self._used = ("text", "unet", "decoder", *(("upscaler",) if getattr(request, "upscale", 1) > 1 else ()))
-        yield from paint(self, request)
+        factor = getattr(request, "upscale", 1)
+        size = inputs.size if inputs.size is not None else (request.width // factor, request.height // factor)  # type: ignore[attr-defined]
+        if not any(inputs.wrap):
+            self._warm(request, size)
+        more = {"encoder": inputs.pictures is not None, "upscaler": factor > 1}
+        self._used = ("text", "unet", "decoder", *(part for part, used in more.items() if used))
+        yield from paint(self, request, inputs)
 
     def warm(self, request: Any) -> None:
-        """Begin to compile, beside the caller, what a resolved `Imagine` will need; errors show where it is used."""
-        factor = self.latent_factor * request.upscale
-        high, wide = request.height // factor, request.width // factor
+        """Begin to compile, beside the caller, what a resolved request will need; errors show where it is used."""
+        size = request.width // request.upscale, request.height // request.upscale
+        self._warm(request, size if request.task == "imagine" else self.spec.sizes.working(*size))
+
+    def _warm(self, request: Any, size: tuple[int, int]) -> None:
+        wide, high = size[0] // self.latent_factor, size[1] // self.latent_factor
         rows = min(request.n, self.batch_limit(request)) * (1 if request.guidance == 1 else 2)
         if max(len(text.split()) for text in (request.prompt, request.negative_prompt or "")) <= ONE_WINDOW:
             self._program("unet", self._unet_shapes((rows, self.latent_channels, high, wide), WINDOW))

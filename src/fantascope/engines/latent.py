@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fantascope.artifact import Output, Step
 from fantascope.core.schedules import Training, training_from_config
-from fantascope.engines.base import Choice, Conditions
+from fantascope.engines.base import EDITS, Choice, Conditions, Inputs
 from fantascope.engines.identify import find_licence
 from fantascope.engines.latent_encode import encode
 from fantascope.engines.latent_offload import place_modules, within_memory
@@ -28,7 +28,7 @@ from fantascope.engines.paint import paint
 from fantascope.engines.weights import Place, open_place, weigh
 from fantascope.errors import Unsupported
 from fantascope.receipt import Ran, Weight
-from fantascope.request import Imagine, Request
+from fantascope.request import Painting, Request
 from fantascope.settings import Settings
 from fantascope.spec import Licence, Spec
 
@@ -48,7 +48,7 @@ class TorchEngine:
     `spec.refiner_start` stands for: the sampler keeps its history, and the loop needs to know nothing of it.
     """
 
-    supports = frozenset({"imagine"})
+    supports = EDITS | {"imagine"}
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class TorchEngine:
 
     def batch_limit(self, request: Request) -> int:
         """Return how many pictures go through the network together: what `PIXELS_TOGETHER` holds before upscaling."""
-        assert isinstance(request, Imagine) and request.upscale is not None
+        assert isinstance(request, Painting) and request.upscale is not None
         assert request.height is not None and request.width is not None
         pixels = (request.height // request.upscale) * (request.width // request.upscale)
         return max(1, PIXELS_TOGETHER[self.device.type] // pixels)
@@ -125,7 +125,7 @@ class TorchEngine:
         States of SDXL's two encoders stand side by side; an empty text has states of zero where the checkpoint says so.
         CLIP skip holds for every text. Where guidance is on, the first half of the texts is what it leads away from.
         """
-        assert isinstance(request, Imagine)
+        assert isinstance(request, Painting)
         large = self.spec.family == "sdxl"
         skip = request.clip_skip if request.clip_skip is not None else 0
         states, pooled = [], None
@@ -147,7 +147,7 @@ class TorchEngine:
             joined, pooled = joined * said[:, None, None], pooled * said[:, None]
         return Conditions(joined, pooled, self._sizes(request, len(texts)))
 
-    def _sizes(self, request: Imagine, rows: int) -> Tensor:
+    def _sizes(self, request: Painting, rows: int) -> Tensor:
         """Return SDXL's size ids `(rows, 6)`: original height and width, crop from top and left, height and width."""
         assert request.height is not None and request.width is not None
         size = [float(request.height), float(request.width)]
@@ -215,7 +215,7 @@ class TorchEngine:
 
         Rows that the base has as zeros are what an empty text really gives, since the refiner was not trained on zeros.
         """
-        assert isinstance(request, Imagine) and self.refiner is not None
+        assert isinstance(request, Painting) and self.refiner is not None
         assert conditions.pooled is not None and conditions.sizes is not None
         width = int(self.refiner.unet.config.cross_attention_dim)
         states, pooled = conditions.states[..., -width:], conditions.pooled
@@ -233,15 +233,15 @@ class TorchEngine:
         scores = torch.tensor([AESTHETIC[1]] * led_away + [AESTHETIC[0]] * (rows - led_away), device=self.device)
         return Conditions(states, pooled, torch.cat([conditions.sizes[:, :4], scores[:, None]], dim=1))
 
-    def render(self, request: Request, inputs: Mapping[str, Any]) -> Iterator[Step | Output]:
-        """Paint a resolved `Imagine`; see `engines.paint.paint`.
+    def render(self, request: Request, inputs: Inputs = Inputs()) -> Iterator[Step | Output]:
+        """Paint a resolved request; see `engines.paint.paint`.
 
         Raises:
             ModelError: the device has not enough memory.
         """
         try:
             with within_memory(self.device):
-                yield from paint(self, request)
+                yield from paint(self, request, inputs)
         finally:
             for hook in self._hooks:
                 hook.offload()

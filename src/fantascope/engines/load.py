@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fantascope.engines.base import Choice, Engine
+from fantascope.engines.base import EDITS, Choice, Engine
 from fantascope.engines.lora import graph_of
 from fantascope.errors import FantascopeError, MissingExtra, ModelError, UnknownName, Unsupported
 from fantascope.settings import Settings
@@ -37,6 +37,14 @@ PRECISIONS: dict[str, tuple[str, ...]] = {
 }
 """What each engine can compute in."""
 
+ABLE: dict[str, frozenset[str]] = {
+    "graph": EDITS | {"imagine"},
+    "latent": EDITS | {"imagine"},
+    "pipeline": frozenset({"imagine"}),
+    "echo": EDITS | {"imagine"},
+}
+"""Which tasks each engine can do: edits need the parts of a latent engine."""
+
 TORCH_PACKAGES = ("torch", "diffusers", "transformers", "safetensors", "accelerate")
 DEVICES = ("cuda", "mps", "xpu", "cpu")
 """Kinds of device torch may find, in order of preference."""
@@ -46,6 +54,7 @@ DEVICES = ("cuda", "mps", "xpu", "cpu")
 class _Wish:
     """What a request asks of an engine; None where it leaves the choice open."""
 
+    task: str
     engine: str | None
     device: str | None
     precision: str | None
@@ -57,8 +66,8 @@ def choose(spec: Spec, fields: Mapping[str, Any], settings: Settings) -> Choice:
     """Choose engine, runtime, device and precision for a Spec.
 
     Args:
-        fields: `engine`, `device`, `precision` of the request (None or absent: choose), and `adapters` and `clip_skip`
-            where a request has any.
+        fields: `task` of the request (absent: imagine), its `engine`, `device`, `precision` (None or absent: choose),
+            and `adapters` and `clip_skip` where a request has any.
 
     Returns:
         The choice, with one reason for everything that was chosen here rather than asked for. Each is logged at INFO.
@@ -70,6 +79,7 @@ def choose(spec: Spec, fields: Mapping[str, Any], settings: Settings) -> Choice:
     """
     skip = fields.get("clip_skip")
     wish = _Wish(
+        fields.get("task", "imagine"),
         fields.get("engine"),
         fields.get("device"),
         fields.get("precision"),
@@ -100,6 +110,8 @@ def choose(spec: Spec, fields: Mapping[str, Any], settings: Settings) -> Choice:
 
 def _lacks(name: str, spec: Spec, wish: _Wish, settings: Settings) -> ModelError | None:
     """Return the error that says why this engine cannot do it, or None."""
+    if wish.task not in ABLE[name]:
+        return Unsupported(f"the engine {name!r} cannot do the task {wish.task!r}.", param="engine")
     if wish.precision is not None and wish.precision not in PRECISIONS[name]:
         able = ", ".join(PRECISIONS[name])
         return Unsupported(f"the engine {name!r} has no {wish.precision}, only {able}.", param="precision")

@@ -1,63 +1,116 @@
-"""Text to image over the parts of a latent engine: encode, noise, denoise, decode, upscale.
+"""Painting over the parts of a latent engine: encode, noise, denoise, decode, upscale.
 
-One function for every engine that has parts, so that the loop is the same code whatever runs it.
+One function for every engine that has parts, so that the loop is the same code whatever runs it; and for every task:
+what differs between text to image, variations, fills and tiles is what `Inputs` says, in front of one `denoise`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fantascope.artifact import Output, Step
+from fantascope.core.arrays import around
 from fantascope.core.denoise import State, denoise, predict
 from fantascope.core.guidance import guided
-from fantascope.core.schedules import levels
+from fantascope.core.masks import held, latent_mask, later, rolled
+from fantascope.core.pixels import from_pixels, to_pixels
+from fantascope.core.schedules import Levels, levels
 from fantascope.core.seeds import noise, stream
-from fantascope.engines.base import LatentEngine
+from fantascope.engines.base import Array, Inputs, LatentEngine
 
 PREVIEW_SIDE = 128
 """Longest side of a step preview in pixels."""
 
+MARGIN = 4
+"""Cells by which a picture without seams is continued around its edges before it is decoded."""
 
-def paint(engine: LatentEngine, request: Any) -> Iterator[Step | Output]:
-    """Yield a `Step` after every sampler step and one `Output` per picture of a resolved `Imagine`.
+
+def paint(engine: LatentEngine, request: Any, inputs: Inputs | None = None) -> Iterator[Step | Output]:
+    """Yield a `Step` after every sampler step and one `Output` per picture of a resolved request.
 
     Picture k starts from the noise of `seed + k`. All pictures of the request go through the network
     together, as far as `engine.batch_limit` lets them.
 
     Args:
         engine: Loaded parts; arrays stay where the engine computes until they are decoded.
-        request: An `Imagine` without open defaults.
+        request: A request of `request.Painting` without open defaults.
+        inputs: What it starts from beside noise.
     """
+    work = _prepare(engine, request, inputs if inputs is not None else Inputs())
     done = 0
     while done < request.n:
         count = min(request.n - done, engine.batch_limit(request))
         seeds = [request.seed + done + k for k in range(count)]
-        yield from _batch(engine, request, seeds, done)
+        yield from _batch(engine, request, work, seeds, done)
         done += count
 
 
-def _batch(engine: LatentEngine, request: Any, seeds: list[int], first: int) -> Iterator[Step | Output]:
-    where = {"index": first, "count": len(seeds), "total": request.n, "steps": request.steps}
+@dataclass(frozen=True)
+class _Work:
+    """What a run needs to know of its inputs.
+
+    Attributes:
+        shape: Of one latent, `(C, h, w)`.
+        steps: Levels the run goes through: none where the picture is to stay.
+        start: Mixed latents of the pictures `(1, C, h, w)`, or None.
+        mask: `(1, 1, h, w)`, or None where everything is painted.
+        wrap: As in `Inputs`.
+    """
+
+    shape: tuple[int, int, int]
+    steps: Levels
+    start: Array = None
+    mask: Array = None
+    wrap: tuple[bool, bool] = (False, False)
+
+
+def _prepare(engine: LatentEngine, request: Any, inputs: Inputs) -> _Work:
+    factor = engine.latent_factor
+    size = (
+        inputs.size
+        if inputs.size is not None
+        else (request.width // request.upscale, request.height // request.upscale)
+    )
+    shape = (engine.latent_channels, size[1] // factor, size[0] // factor)
+    steps = levels(engine.training_schedule, request.steps, request.schedule, sampler=request.sampler)
+    if inputs.pictures is None:
+        return _Work(shape, steps, wrap=inputs.wrap)
+    pictures = engine.from_numpy(from_pixels(inputs.pictures))
+    start = sum(share * engine.encode_image(pictures[k : k + 1]) for k, share in enumerate(inputs.weights))
+    mask = None if inputs.mask is None else engine.from_numpy(latent_mask(inputs.mask, factor))
+    return _Work(shape, later(steps, inputs.strength), start, mask, inputs.wrap)
+
+
+def _batch(engine: LatentEngine, request: Any, work: _Work, seeds: list[int], first: int) -> Iterator[Step | Output]:
+    total = work.steps.steps
+    where = {"index": first, "count": len(seeds), "total": request.n, "steps": total}
     yield Step(step=0, stage="encode", **where)
-    latents: Any = None
-    for state in _denoised(engine, request, seeds):
+    latents = work.start
+    for state in _denoised(engine, request, work, seeds):
         latents = state.x
         yield Step(step=state.step, preview=_preview(engine, request, state), **where)
     for k, seed in enumerate(seeds):
-        yield Step(step=request.steps, stage="decode", **where)
-        picture = engine.decode(latents[k : k + 1])
+        yield Step(step=total, stage="decode", **where)
+        one = latents[k : k + 1] if len(latents) > 1 else latents
+        sides = [MARGIN if wrapped else 0 for wrapped in work.wrap[::-1]]
+        picture = engine.decode(around(one, *sides) if any(sides) else one)
         if request.upscale > 1:
-            yield Step(step=request.steps, stage="upscale", **where)
+            yield Step(step=total, stage="upscale", **where)
             picture = engine.upscale(picture, request.upscale)
         pixels = to_pixels(engine.to_numpy(picture))[0]
+        down, right = (side * engine.latent_factor * request.upscale for side in sides)
+        pixels = pixels[down : pixels.shape[0] - down, right : pixels.shape[1] - right]
         yield Output(pixels=pixels, index=first + k, seed=seed, batch=len(seeds), first=first)
 
 
-def _denoised(engine: LatentEngine, request: Any, seeds: list[int]) -> Iterator[State]:
+def _denoised(engine: LatentEngine, request: Any, work: _Work, seeds: list[int]) -> Iterator[State]:
     """Run the sampler; the guided network sees unconditional rows first, then conditional ones."""
+    if work.steps.steps == 0:
+        return iter(())
     free = request.guidance == 1
     texts = [request.prompt] * len(seeds)
     if not free:
@@ -65,19 +118,16 @@ def _denoised(engine: LatentEngine, request: Any, seeds: list[int]) -> Iterator[
     network = engine.network(request, engine.encode_text(texts, request))
     if not free:
         network = guided(network, request.guidance, request.guidance_rescale)
-    training = engine.training_schedule
-    steps = levels(training, request.steps, request.schedule, sampler=request.sampler)
-    factor = engine.latent_factor * request.upscale
-    shape = (engine.latent_channels, request.height // factor, request.width // factor)
-    start = engine.from_numpy(noise(seeds, shape))
-    fresh = stream(seeds, shape)
-    return denoise(
-        predict(network, training),
-        start,
-        steps,
-        request.sampler,
-        lambda step: engine.from_numpy(fresh(step)),
-    )
+    denoiser = predict(network, engine.training_schedule)
+    if any(work.wrap):
+        denoiser = rolled(denoiser, down=work.wrap[1], right=work.wrap[0])
+    start = engine.from_numpy(noise(seeds, work.shape))
+    fresh = stream(seeds, work.shape)
+    if work.start is not None:
+        start = float(work.steps.alphas[0]) * work.start + float(work.steps.sigmas[0]) * start
+    if work.mask is not None:
+        denoiser = held(denoiser, work.start, work.mask)
+    return denoise(denoiser, start, work.steps, request.sampler, lambda step: engine.from_numpy(fresh(step)))
 
 
 def _preview(engine: LatentEngine, request: Any, state: State) -> Any:
@@ -87,9 +137,3 @@ def _preview(engine: LatentEngine, request: Any, state: State) -> Any:
     pixels = to_pixels(engine.to_numpy(engine.decode(state.denoised)))
     step = max(1, -(-max(pixels.shape[1:3]) // PREVIEW_SIDE))
     return np.ascontiguousarray(pixels[:, ::step, ::step])
-
-
-def to_pixels(pictures: Any) -> Any:
-    """Turn `(B, 3, H, W)` float in -1 … 1 into `(B, H, W, 3)` uint8."""
-    scaled = np.clip(pictures * 127.5 + 127.5, 0, 255).round().astype(np.uint8)
-    return np.ascontiguousarray(scaled.transpose(0, 2, 3, 1))

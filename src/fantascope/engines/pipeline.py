@@ -11,7 +11,7 @@ import inspect
 import logging
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import version
@@ -23,7 +23,7 @@ import torch
 
 from fantascope.artifact import Output, Step
 from fantascope.core.seeds import noise
-from fantascope.engines.base import Choice
+from fantascope.engines.base import Choice, Inputs
 from fantascope.engines.latent_offload import free_on, size_of, verdict, within_memory
 from fantascope.engines.latent_parts import DTYPES, compact_bert, quietly
 from fantascope.engines.latent_upscaler import Upscaler, load_upscaler
@@ -125,7 +125,7 @@ class PipelineEngine:
         with within_memory(torch.device(choice.device)):
             return cls(spec, choice, pipe, load_upscaler(place) if upscales else None, weights)
 
-    def render(self, request: Request, inputs: Mapping[str, Any]) -> Iterator[Step | Output]:
+    def render(self, request: Request, inputs: Inputs = Inputs()) -> Iterator[Step | Output]:
         """Yield a `Step` after every sampler step and one `Output` per picture of a resolved `Imagine`.
 
         Raises:

@@ -166,7 +166,7 @@ def _paint(engine: Any, request: Any, rows: Sequence[Sample]) -> list[Pixels]:
 def _alone(engine: Any, request: Any, sample: Sample) -> Pixels:
     """Paint one picture with an engine that does not show its parts."""
     one = request.replace(prompt=sample.asked.prompt, seed=sample.seed, n=1)
-    outputs = [event for event in engine.render(one, {}) if isinstance(event, Output)]
+    outputs = [event for event in engine.render(one) if isinstance(event, Output)]
     pixels: Pixels = np.asarray(outputs[0].pixels)[..., :3]
     return pixels
 

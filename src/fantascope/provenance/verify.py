@@ -145,6 +145,7 @@ def verify(
         _mark(file, known),
         _record(file),
         _disclosure(file),
+        *_edit(file),
         _training(file),
         *(Check(*line) for line in cited(file.record, file.vouched, settings.models if models is None else models)),
         *_licences(file),
@@ -232,6 +233,9 @@ def _mark(file: _File, known: Callable[[str], bool] | None) -> Check:
             return Check(name, "absent", f"Not marked: too small, a mark needs {size} pixels.")
         return Check(name, "absent", "No invisible mark can be read in the pixels.")
     found = f"The pixels carry receipt {payload} (read {file.mark.how}, {file.mark.confidence:.0%} sure)"
+    kept = file.record.get("kept")
+    if signed is not None and isinstance(kept, dict) and kept.get("mark") == payload != signed:
+        return Check(name, "holds", f"{found}: that of the first picture, which this one was edited from.")
     if signed is not None and signed != payload:
         return Check(name, "fails", f"{found}, but the manifest names {signed}.")
     if signed is not None:
@@ -285,6 +289,21 @@ def _compare_text(receipt: Receipt, text: str | None, right: list[str], wrong: l
         right.append("the settings text agrees")
     else:
         wrong.append("the settings text in the file says something else than the signed receipt")
+
+
+def _edit(file: _File) -> list[Check]:
+    """Judge the proof of an edit, where the record holds one."""
+    kept = file.receipt.kept if file.receipt is not None else None
+    if kept is None:
+        return []
+    where = f"mask {shown(kept.mask[7:19])}, {kept.touched:.1%} of the pixels"
+    if not file.vouched:
+        return [Check("edit", "unknown", f"An edit of a region, it says ({where}), but the signature fails.")]
+    if kept.before != kept.after:
+        return [Check("edit", "fails", "The pixels outside the mask are not those of the picture it was made from.")]
+    return [
+        Check("edit", "holds", f"Outside the edited region ({where}) every pixel is the parent's: {kept.after[:16]}…")
+    ]
 
 
 def _disclosure(file: _File) -> Check:

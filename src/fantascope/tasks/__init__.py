@@ -5,10 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from fantascope.artifact import Output, Step
+from fantascope.tasks.cutout import cutout
+from fantascope.tasks.edit import blend, erase, expand, fill, tile, vary
+from fantascope.tasks.enlarge import upscale
 from fantascope.tasks.image import imagine
+from fantascope.tasks.instruct import edit
 
 Task = Callable[..., Iterator[Step | Output]]
 
-TASKS: dict[str, Task] = {"imagine": imagine}
+TASKS: dict[str, Task] = {
+    "imagine": imagine,
+    "vary": vary,
+    "fill": fill,
+    "erase": erase,
+    "expand": expand,
+    "blend": blend,
+    "upscale": upscale,
+    "cutout": cutout,
+    "tile": tile,
+    "edit": edit,
+}
 
-__all__ = ["TASKS", "Task", "imagine"]
+__all__ = ["TASKS", "Task"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from fantascope.artifact import Artifact, Output, Step
-from fantascope.engines.base import Engine
+from fantascope.engines.base import Engine, Inputs
 from fantascope.request import Request
 
 
@@ -17,4 +17,4 @@ def imagine(request: Request, engine: Engine, open_: Callable[[str], Artifact]) 
         engine: Loaded weights; what differs between engines is theirs.
         open_: Gives the artifact of an id; text to image needs none.
     """
-    yield from engine.render(request, {})
+    yield from engine.render(request, Inputs())

@@ -1,0 +1,112 @@
+"""The first half of resolving: pictures are taken into the gallery, and instructions are read.
+
+It is what turns a request of a person's words into one that holds artifact ids and prompts only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fantascope.artifact import Artifact
+from fantascope.errors import InvalidPicture, InvalidValue, NotFound, StorageError
+from fantascope.request import PICTURE, Cutout, Edit, Erase, Expand, Request, Turn
+from fantascope.resolve import Given
+
+MOST_BYTES = 64 * 2**20
+
+
+def take_in(request: Request, gallery: Any) -> tuple[Any, dict[str, Given]]:
+    """Return the request with an artifact id for every picture, and what is known of each.
+
+    A picture is a file, whose bytes are kept, or an id (or its first six digits and more) of the gallery.
+
+    Raises:
+        NotFound: it is neither.
+        InvalidPicture: the file is no picture that can be read safely.
+    """
+    changes: dict[str, Any] = {}
+    given: dict[str, Given] = {}
+    for name in request.fields_of(PICTURE):
+        value = getattr(request, name)
+        if value is None:
+            continue
+        many = isinstance(value, (list, tuple))
+        found = [_taken(str(one), name, gallery) for one in (value if many else [value])]
+        for artifact in found:
+            if artifact.id not in given:
+                given[artifact.id] = _known(artifact)
+        changes[name] = tuple(one.id for one in found) if many else found[0].id
+    return (request.replace(**changes) if changes else request), given
+
+
+def _taken(ref: str, name: str, gallery: Any) -> Artifact:
+    path = Path(ref)
+    try:
+        here = path.is_file()
+    except (OSError, ValueError):
+        here = False
+    try:
+        if not here:
+            return gallery.get(ref)  # type: ignore[no-any-return]
+        if path.stat().st_size > MOST_BYTES:
+            raise InvalidPicture(f"{path} has more than {MOST_BYTES} bytes.", param=name)
+        return gallery.ingest(path.read_bytes())  # type: ignore[no-any-return]
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}.", param=name) from error
+    except InvalidPicture as error:
+        raise InvalidPicture(f"{ref}: {error.message}", param=name, hint=error.hint) from error
+    except (NotFound, InvalidValue) as error:
+        told = f"{ref!r} is neither a file nor a picture of the gallery: {error.message}"
+        raise NotFound(told, param=name, hint="fantascope gallery list") from error
+
+
+def _known(artifact: Artifact) -> Given:
+    from fantascope.tasks.pixels import open_pixels
+
+    height, width = open_pixels(artifact).shape[:2]
+    told = artifact.receipt.request.get("prompt") if artifact.receipt is not None else None
+    return Given(width, height, told or None)
+
+
+def read_words(
+    request: Any,
+    given: Mapping[str, Given],
+    embed: Callable[[Sequence[str]], Any],
+    describe: Callable[[str], str],
+) -> Any:
+    """Return the request with its instruction read: `prompt`, `before` and `turns` say what was understood.
+
+    An expansion is painted by the setting of the picture's prompt, since its things are in the picture already; what is
+    to be cut out is painted on a plain background.
+
+    Args:
+        describe: Says in a prompt what a picture shows that has none.
+
+    Raises:
+        UnclearInstruction: it is not understood, or in two ways; nothing is guessed.
+    """
+    from fantascope.prompt.instruct import read_instructions
+    from fantascope.prompt.setting import on_plain, setting_of
+
+    if isinstance(request, Expand) and request.prompt is None:
+        own = given[request.picture].prompt
+        return request.replace(prompt=setting_of(own)) if own else request
+    if isinstance(request, Cutout) and request.picture is None and request.prompt:
+        return request.replace(prompt=on_plain(request.prompt))
+    if isinstance(request, Erase) and request.what is not None and request.mask is None:
+        words, turns = f"remove {request.what}", None
+    elif isinstance(request, Edit):
+        words, turns = request.instruction, request.turns
+    else:
+        return request
+    if turns is not None:
+        return request
+    before = getattr(request, "before", None) or given[request.picture].prompt or describe(request.picture)
+    readings = read_instructions(words, before, embed)
+    read = tuple(Turn(**{name: getattr(reading, name) for name in Turn.model_fields}) for reading in readings)
+    changes: dict[str, Any] = {"turns": read, "before": before}
+    if request.prompt is None:
+        changes["prompt"] = read[-1].after
+    return request.replace(**changes)

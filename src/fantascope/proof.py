@@ -1,0 +1,112 @@
+"""The proof of an edit: what it left alone is what it was, byte for byte, in the sealed pixels.
+
+The invisible mark is woven into every pixel, so an edit cannot be marked anew without changing all of them. What is
+left alone keeps the mark of the first picture of the chain, and what was painted is given the same one, in step with
+it: the whole picture then carries the id of the picture that it goes back to. A picture that was handed in has no mark;
+there the painted region gets the edit's own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fantascope.artifact import Artifact, Output
+from fantascope.provenance import mark
+from fantascope.receipt import Kept
+from fantascope.tasks.pixels import encode_mask, open_pixels
+
+Pixels = npt.NDArray[np.uint8]
+
+FADE = 12
+"""Pixels over which the mark fades out at edges that meet."""
+
+
+def prove(output: Output, parents: Sequence[Artifact], name: str, gallery: Any) -> tuple[Pixels, Kept]:
+    """Mark what was painted, compare what was not with the parent, and keep the mask.
+
+    Args:
+        output: With `kept`; its parent is the first of `parents`.
+        parents: Pictures of the request, the one that was edited first.
+        name: Receipt id of the edit.
+        gallery: Keeps the mask.
+
+    Returns:
+        The pixels to seal and the proof for the receipt.
+    """
+    assert output.kept is not None and parents
+    touched, (left, top) = output.kept.touched, output.kept.at
+    parent = open_pixels(parents[0])
+    height, width = parent.shape[:2]
+    window = (slice(top, top + height), slice(left, left + width))
+    carried, origin = _carried(parents[0], (left, top))
+    marked = _marked(output.pixels, touched, carried or name, origin if carried else (0, 0))
+    outside = ~touched
+    alone = outside[window]
+    assert outside.sum() == alone.sum(), "an edit leaves alone only what lies in its picture"
+    now = marked[window]
+    if now.shape[2] != parent.shape[2]:
+        parent = np.dstack([parent, np.full((height, width), 255, np.uint8)]) if now.shape[2] == 4 else parent
+    was, became = _hash(parent, alone), _hash(now, alone)
+    assert was == became, "an edit changed pixels outside its mask"
+    mask = gallery.ingest(encode_mask(touched), "image/png")
+    kept = Kept(
+        mask=mask.id,
+        touched=round(float(touched.mean()), 6),
+        left=left,
+        top=top,
+        before=was,
+        after=became,
+        mark=carried or (name if touched.any() else ""),
+        mark_left=origin[0] if carried else 0,
+        mark_top=origin[1] if carried else 0,
+    )
+    return marked, kept
+
+
+def soften(pixels: Pixels, marked: Pixels, axes: str) -> Pixels:
+    """Return marked pixels whose mark fades out where edges meet: its period does not divide a picture's side.
+
+    Args:
+        axes: `x`, `y` or `both`, along which the picture repeats.
+    """
+    height, width = pixels.shape[:2]
+    share: Any = np.ones((height, width, 1), np.float32)
+    for length, axis, wraps in ((height, 0, axes != "x"), (width, 1, axes != "y")):
+        if wraps:
+            ramp = np.minimum(np.arange(length), np.arange(length)[::-1]).astype(np.float32) / FADE
+            share = share * np.clip(ramp, 0, 1).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
+    step = (marked.astype(np.float32) - pixels) * share
+    return np.asarray(np.clip(np.rint(pixels + step), 0, 255), np.uint8)
+
+
+def _carried(parent: Artifact, at: tuple[int, int]) -> tuple[str, tuple[int, int]]:
+    """Return the mark that a parent's pixels carry, as its record says, and where it is counted from on the canvas."""
+    receipt = parent.receipt
+    if receipt is None:
+        return "", (0, 0)
+    if receipt.kept is None:
+        return receipt.id, at
+    return receipt.kept.mark, (receipt.kept.mark_left + at[0], receipt.kept.mark_top + at[1])
+
+
+def _marked(pixels: Pixels, touched: Any, payload: str, origin: tuple[int, int]) -> Pixels:
+    """Weave the mark into what was touched, in step with a mark that is counted from `origin`."""
+    if not mark.can_mark(pixels) or not touched.any():
+        return pixels
+    # Padded so that the origin lies a whole number of periods from the corner, the pattern falls into step.
+    right, down = (-side % mark.PERIOD for side in origin)
+    shifted = np.pad(pixels, ((down, 0), (right, 0), (0, 0)), mode="edge")
+    woven = mark.embed(shifted, payload)[shifted.shape[0] - pixels.shape[0] :, shifted.shape[1] - pixels.shape[1] :]
+    return np.where(touched[..., None], woven, pixels)
+
+
+def _hash(pixels: Pixels, alone: Any) -> str:
+    """Return the SHA-256 of which pixels are left alone and of their channels, in reading order."""
+    digest = hashlib.sha256(repr(pixels.shape).encode() + np.packbits(alone).tobytes())
+    digest.update(np.ascontiguousarray(pixels[alone]).data)
+    return digest.hexdigest()

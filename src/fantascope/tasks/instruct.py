@@ -1,0 +1,266 @@
+"""Edits said in words: every turn finds its region in the picture, paints what is new there, and leaves the rest.
+
+What is replaced, recoloured or added is painted close up: the region and a little around it, by a prompt that names the
+new thing and the picture's setting, so that it gets all of the model's resolution. What moves or grows is cut out and
+put back, not painted again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from fantascope.artifact import Artifact, Kept, Output, Step
+from fantascope.engines.base import Engine, Inputs, LatentEngine
+from fantascope.errors import InvalidPicture, Unsupported
+from fantascope.prompt.parse import parse
+from fantascope.prompt.setting import local_prompt
+from fantascope.tasks.composite import composite
+from fantascope.tasks.cutout import cut, healed
+from fantascope.tasks.edit import repaint
+from fantascope.tasks.pixels import Mask, Pixels, opaque, open_mask, open_pixels, resized
+from fantascope.tasks.region import (
+    WISHES,
+    beside,
+    box_of,
+    cells_to_mask,
+    disagreement,
+    free_place,
+    locate,
+    main_part,
+    region,
+)
+
+Events = Iterator[Step | Output]
+
+ALL_OVER = 0.8
+"""How much of the picture is painted over where a turn changes all of it: its layout stays."""
+
+DYED = 0.85
+"""How much of a thing is painted over to give it another colour: its shape stays."""
+
+AWAY = 0.5
+"""How much of what was spread over a removed thing's place is painted over where the ground has texture."""
+
+TEXTURE = 4.0
+"""Contrast in levels of the ground from which it is painted and not only spread."""
+
+GROWN = {"bigger": 1.4, "smaller": 0.65}
+
+
+def edit(request: Any, engine: Engine, open_: Callable[[str], Artifact]) -> Events:
+    """Do what an instruction was taken for, one turn after the other, `n` times with other noise.
+
+    Raises:
+        Unsupported: the engine does not show its parts, so the region cannot be found in it.
+    """
+    parent = open_pixels(open_(request.picture))
+    mask = None
+    if request.mask is not None:
+        mask = open_mask(open_(request.mask), (parent.shape[1], parent.shape[0]))
+    for k in range(request.n):
+        yield from _turns(request, engine, parent, mask, k)
+
+
+def _turns(request: Any, engine: Engine, parent: Pixels, mask: Mask | None, index: int) -> Events:
+    pixels, touched = parent, np.zeros(parent.shape[:2], bool)
+    seed, every = request.seed + index, False
+    for turn in request.turns:
+        one = request.replace(n=1, seed=seed, prompt=turn.after)
+        for event in _turn(one, engine, turn, pixels, mask):
+            if isinstance(event, Output):
+                pixels, every = event.pixels, every or event.kept is None
+                touched = touched | (event.kept.touched if event.kept is not None else True)
+            else:
+                yield replace(event, index=index, total=request.n)
+    yield Output(pixels, index=index, seed=seed, kept=None if every else Kept(touched))
+
+
+def _turn(request: Any, engine: Engine, turn: Any, pixels: Pixels, mask: Mask | None) -> Events:
+    """Do one turn; yields one output, of the picture's size."""
+    if mask is not None:
+        yield from repaint(request, engine, pixels, mask)
+        return
+    if not isinstance(engine, LatentEngine):
+        raise Unsupported(
+            f"The engine {engine.choice.engine!r} cannot find where an instruction means.",
+            param="mask",
+            hint="Give the region: --mask FILE.",
+        )
+    if turn.kind == "background":
+        yield from _background(request, engine, turn, pixels)
+    elif turn.whole:
+        yield from _all_over(request, engine, pixels)
+    elif turn.kind == "remove":
+        yield from _away(request, engine, turn, pixels)
+    elif turn.kind in ("move", "resize") and turn.target:
+        yield from _shifted(request, engine, turn, pixels)
+    elif turn.kind in ("replace", "recolour", "add"):
+        share = min(request.strength, DYED) if turn.kind == "recolour" else request.strength
+        close = request.replace(prompt=local_prompt(_new_words(turn), turn.after), strength=share)
+        yield from repaint(close, engine, pixels, _where(request, engine, turn, pixels), "masked")
+    else:
+        yield from repaint(request, engine, pixels, _where(request, engine, turn, pixels))
+
+
+def _all_over(request: Any, engine: Engine, pixels: Pixels, most: float = ALL_OVER) -> Events:
+    size = pixels.shape[1], pixels.shape[0]
+    work = engine.spec.sizes.working(*size)
+    strength = min(request.strength, most)
+    inputs = Inputs(size=work, pictures=resized(opaque(pixels), work)[None], strength=strength)
+    for event in engine.render(request, inputs):
+        yield replace(event, pixels=resized(event.pixels, size)) if isinstance(event, Output) else event
+
+
+def _background(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> Events:
+    """Paint all but the things: they are cut from a smooth ground and laid on a new one, or the model finds them.
+
+    The new ground is that of a picture painted by the new prompt, its own things taken out of it.
+    """
+    flat = opaque(pixels)
+    try:
+        thing = cut(flat, request_tolerance(engine))
+    except InvalidPicture:
+        scene, mask = parse(turn.before), np.ones(pixels.shape[:2], np.float32)
+        for at in scene.things():
+            mask = np.minimum(mask, 1 - _found(request, engine, turn.before, scene.parts[at].text, pixels))
+        yield from repaint(request, engine, pixels, mask if mask.any() else np.ones_like(mask))
+        return
+    share = thing[..., 3:].astype(np.float32) / 255
+    for event in _all_over(request, engine, flat, 1.0):
+        if isinstance(event, Output):
+            ground = healed(event.pixels, np.ones(share.shape[:2]), request_tolerance(engine))
+            mixed = np.clip(np.rint(ground * (1 - share) + thing[..., :3] * share), 0, 255).astype(np.uint8)
+            event = replace(event, pixels=_onto(pixels, mixed, share[..., 0] < 1), kept=Kept(share[..., 0] < 1))
+        yield event
+
+
+def _onto(pixels: Pixels, new: Pixels, touched: Any) -> Pixels:
+    """Return the picture with new pixels where it is touched; they are opaque."""
+    out = np.where(touched[..., None], new, pixels[..., :3])
+    if pixels.shape[2] == 4:
+        out = np.dstack([out, np.where(touched, 255, pixels[..., 3])])
+    return np.ascontiguousarray(out, np.uint8)
+
+
+def request_tolerance(engine: Any) -> float:
+    """Return how far a colour may be from the background's, as the Spec says for cutouts."""
+    return float(engine.spec.defaults.of("cutout")["tolerance"])
+
+
+def _away(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> Events:
+    """Spread what is around a thing over its place; where that has texture, paint it on."""
+    mask, _ = _thing(request, engine, turn, pixels)
+    start = healed(opaque(pixels), mask, request_tolerance(engine))
+    if _texture(opaque(pixels), mask) < TEXTURE:
+        yield Output(composite(pixels, start, mask, request.feather), 0, request.seed, kept=Kept(mask > 0))
+        return
+    calm = request.replace(prompt=local_prompt("", turn.after), strength=min(request.strength, AWAY))
+    yield from repaint(calm, engine, pixels, mask, "whole", start)
+
+
+def _texture(pixels: Pixels, mask: Mask) -> float:
+    """Return the contrast of what lies around a region, in levels: what is left when its tones are taken off."""
+    left, top, right, bottom = box_of(mask > 0)
+    pad = max(8, (right - left) // 4)
+    part = (slice(max(0, top - pad), bottom + pad), slice(max(0, left - pad), right + pad))
+    around = pixels[part].astype(np.float32)
+    small = resized(pixels[part], (max(1, around.shape[1] // 16), max(1, around.shape[0] // 16)))
+    smooth = resized(small, (around.shape[1], around.shape[0])).astype(np.float32)
+    outside = mask[part] == 0
+    return float(np.median(np.abs(around - smooth).mean(2)[outside])) if outside.any() else 0.0
+
+
+def _shifted(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> Events:
+    """Cut a thing out, heal its place, and put it back elsewhere or in another size."""
+    size = pixels.shape[1], pixels.shape[0]
+    flat = opaque(pixels)
+    found, whole = _thing(request, engine, turn, pixels)
+    left, top, right, bottom = box_of(whole[..., 3] > 0)
+    thing = whole[top:bottom, left:right]
+    bare = healed(flat, found, request_tolerance(engine))
+    if turn.kind == "resize":
+        scale = GROWN["smaller" if "small" in f"{turn.value} {turn.said}" else "bigger"]
+        scale = min(scale, size[0] / thing.shape[1], size[1] / thing.shape[0])
+        thing = resized(thing, (max(1, round(thing.shape[1] * scale)), max(1, round(thing.shape[0] * scale))))
+        spot = (left + right - thing.shape[1]) // 2, (top + bottom - thing.shape[0]) // 2
+    else:
+        work = engine.spec.sizes.working(*size)
+        cells = free_place(resized(bare, work), turn.place)
+        there = box_of(cells_to_mask(cells, size) > 0)
+        spot = (there[0] + there[2] - thing.shape[1]) // 2, (there[1] + there[3] - thing.shape[0]) // 2
+        if turn.place in ("left", "right"):
+            spot = spot[0], top
+        elif turn.place in ("top", "bottom"):
+            spot = left, spot[1]
+    x = min(max(0, spot[0]), size[0] - thing.shape[1])
+    y = min(max(0, spot[1]), size[1] - thing.shape[0])
+    mask, painted = found.copy(), bare.astype(np.float32)
+    window = (slice(y, y + thing.shape[0]), slice(x, x + thing.shape[1]))
+    share = thing[..., 3:].astype(np.float32) / 255
+    painted[window] = painted[window] * (1 - share) + thing[..., :3] * share
+    mask[window] = np.maximum(mask[window], share[..., 0] > 0)
+    done = np.clip(np.rint(painted), 0, 255).astype(np.uint8)
+    yield Output(_onto(pixels, done, mask > 0), 0, request.seed, kept=Kept(mask > 0))
+
+
+def _thing(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> tuple[Mask, Pixels]:
+    """Return the target's region `(H, W)`, and the target on transparency `(H, W, 4)`.
+
+    Where it stands out from its ground, the region is its outline and a little around it; else what the model found.
+    """
+    flat = opaque(pixels)
+    cells = locate(engine, request, _small(engine, pixels), turn.before, turn.target)
+    found = region(cells, (pixels.shape[1], pixels.shape[0]))
+    try:
+        thing = cut(flat, request_tolerance(engine))
+        thing[..., 3] = main_part(np.where(found > 0, thing[..., 3], 0).astype(np.uint8), cells)
+        if not (thing[..., 3] > 127).any():
+            raise InvalidPicture("The region holds nothing that stands out.")
+    except InvalidPicture:
+        return found, np.dstack([flat, np.rint(found * 255).astype(np.uint8)])
+    outline = Image.fromarray(np.where(thing[..., 3] > 0, 255, 0).astype(np.uint8))
+    rim = 2 * max(2, min(found.shape) // 42) + 1
+    return (np.asarray(outline.filter(ImageFilter.MaxFilter(rim))) > 0).astype(np.float32), thing
+
+
+def _found(request: Any, engine: LatentEngine, prompt: str, target: str, pixels: Pixels) -> Mask:
+    small = _small(engine, pixels)
+    return region(locate(engine, request, small, prompt, target), (pixels.shape[1], pixels.shape[0]))
+
+
+def _small(engine: Any, pixels: Pixels) -> Pixels:
+    return resized(opaque(pixels), engine.spec.sizes.working(pixels.shape[1], pixels.shape[0]))
+
+
+def _where(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> Mask:
+    """Return the region of a turn `(H, W)`, 1 inside: its target, found by the model, or room for what is new."""
+    size, small = (pixels.shape[1], pixels.shape[0]), _small(engine, pixels)
+    if turn.target and turn.kind != "add":
+        found = _found(request, engine, turn.before, turn.target, pixels)
+        if turn.kind == "count":
+            return np.maximum(found, cells_to_mask(free_place(small, ""), size))
+        return found
+    if turn.kind != "add":
+        return region(disagreement(engine, request, small, turn.before, [turn.after]), size)
+    if turn.anchor:
+        on = not re.search(r"\b(next to|beside|near|by)\b", turn.after[max(0, turn.after.find(turn.anchor) - 12) :])
+        ground = locate(engine, request, small, turn.before, turn.anchor)
+        return cells_to_mask(beside(small, region(ground, (ground.shape[1], ground.shape[0]), grow=0), on), size)
+    wish = disagreement(engine, request, small, turn.before, [turn.after], WISHES)
+    return cells_to_mask(free_place(small, turn.place, wish), size)
+
+
+def _new_words(turn: Any) -> str:
+    """Return the words for what is painted: what came in, or what the target is called now."""
+    if turn.kind == "add":
+        return str(turn.value)
+    start = turn.before.find(turn.target)
+    behind = len(turn.before) - start - len(turn.target)
+    words = turn.after[start : len(turn.after) - behind]
+    return words if words.strip() else str(turn.value)
