@@ -38,13 +38,13 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "torch", "diffusers", "transformers", "safetensors", "onnx", "PIL", "tokenizers"},
     ),
     "tasks": (LAYER0 | {"core", "prompt", "train", "engines"}, {"numpy", "PIL"}),
-    "data": (LAYER0 | {"prompt", "policy", "provenance"}, {"numpy", "PIL", "pyarrow", "pyvips"}),
-    "evaluate": (LAYER0 | {"core", "engines", "data"}, {"numpy", "PIL"}),
+    "data": (LAYER0 | {"prompt", "policy", "provenance", "annotate"}, {"numpy", "PIL", "pyarrow", "pyvips"}),
+    "evaluate": (LAYER0 | {"core", "engines", "data", "annotate"}, {"numpy", "PIL"}),
     "resolve": (LAYER0 | {"core", "engines"}, set()),
     "intake": (LAYER0 | {"prompt", "resolve", "tasks"}, set()),
     "proof": (LAYER0 | {"provenance", "tasks"}, {"numpy"}),
     "studio": (
-        LAYER0 | {"core", "engines", "gallery", "intake", "policy", "proof", "provenance", "resolve", "tasks"},
+        LAYER0 | {"core", "engines", "gallery", "intake", "policy", "prompt", "proof", "provenance", "resolve", "tasks"},
         {"numpy", "PIL"},
     ),
     "cli": (

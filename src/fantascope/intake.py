@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fantascope.artifact import Artifact
-from fantascope.errors import InvalidPicture, InvalidValue, NotFound, StorageError
+from fantascope.errors import InvalidPicture, InvalidValue, NotFound, StorageError, UnclearInstruction
 from fantascope.request import PICTURE, Cutout, Edit, Erase, Expand, Request, Turn
 from fantascope.resolve import Given
 
@@ -75,6 +75,7 @@ def read_words(
     given: Mapping[str, Given],
     embed: Callable[[Sequence[str]], Any],
     describe: Callable[[str], str],
+    ask: Callable[[str, str], Any] | None = None,
 ) -> Any:
     """Return the request with its instruction read: `prompt`, `before` and `turns` say what was understood.
 
@@ -83,6 +84,7 @@ def read_words(
 
     Args:
         describe: Says in a prompt what a picture shows that has none.
+        ask: Reads an instruction about a prompt that the grammar does not understand, if there is a language model.
 
     Raises:
         UnclearInstruction: it is not understood, or in two ways; nothing is guessed.
@@ -104,8 +106,15 @@ def read_words(
     if turns is not None:
         return request
     before = getattr(request, "before", None) or given[request.picture].prompt or describe(request.picture)
-    readings = read_instructions(words, before, embed)
-    read = tuple(Turn(**{name: getattr(reading, name) for name in Turn.model_fields}) for reading in readings)
+    by = "grammar"
+    try:
+        readings = read_instructions(words, before, embed)
+    except UnclearInstruction:
+        if ask is None:
+            raise
+        readings, by = ask(words, before)
+    told = [name for name in Turn.model_fields if name != "by"]
+    read = tuple(Turn(**{name: getattr(reading, name) for name in told}, by=by) for reading in readings)
     changes: dict[str, Any] = {"turns": read, "before": before}
     if request.prompt is None:
         changes["prompt"] = read[-1].after

@@ -53,7 +53,7 @@ def prove(output: Output, parents: Sequence[Artifact], name: str, gallery: Any) 
         parent = np.dstack([parent, np.full((height, width), 255, np.uint8)]) if now.shape[2] == 4 else parent
     was, became = _hash(parent, alone), _hash(now, alone)
     assert was == became, "an edit changed pixels outside its mask"
-    mask = gallery.ingest(encode_mask(touched), "image/png")
+    mask = gallery.ingest(encode_mask(touched), "image/png", task="mask")
     kept = Kept(
         mask=mask.id,
         touched=round(float(touched.mean()), 6),

@@ -183,7 +183,8 @@ class Turn(BaseModel):
 
     `kind` is replace, add, remove, recolour, restyle, relight, background, move, count or resize; `target` the words of
     `before` that are meant; `anchor` what an addition stands beside; `place` where something goes; `whole` says that
-    every pixel may change; `said` is the change in a plain sentence.
+    every pixel may change; `said` is the change in a plain sentence; `by` names who understood it: the grammar, or a
+    language model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -197,6 +198,7 @@ class Turn(BaseModel):
     anchor: Text = ""
     whole: bool = False
     said: str = ""
+    by: str = "grammar"
 
 
 class Masked(Editing):

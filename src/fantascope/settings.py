@@ -24,6 +24,10 @@ class Settings:
         offline: Never ask a model hub (`FANTASCOPE_OFFLINE` or `HF_HUB_OFFLINE`).
         runtime: `openvino` or `onnxruntime` for the graph engine, empty lets it choose (`FANTASCOPE_RUNTIME`).
         commercial: Whether what is made is used commercially; None where nobody said (`FANTASCOPE_COMMERCIAL`).
+        language_url: Address of an OpenAI-compatible API, up to `/v1`, that is asked for instructions the grammar does
+            not understand; empty asks nobody (`FANTASCOPE_LANGUAGE_URL`).
+        language_model: The model named to it (`FANTASCOPE_LANGUAGE_MODEL`).
+        language_key: The key sent to it (`FANTASCOPE_LANGUAGE_KEY`).
     """
 
     home: Path = field(default_factory=lambda: default_home())
@@ -34,6 +38,9 @@ class Settings:
     offline: bool = False
     runtime: str = ""
     commercial: bool | None = None
+    language_url: str = ""
+    language_model: str = ""
+    language_key: str = field(default="", repr=False)
 
     @classmethod
     def from_env(cls) -> Settings:
@@ -53,6 +60,9 @@ class Settings:
             offline=_flag("FANTASCOPE_OFFLINE") or _flag("HF_HUB_OFFLINE"),
             runtime=_choice("FANTASCOPE_RUNTIME", ("", "openvino", "onnxruntime")),
             commercial=_flag("FANTASCOPE_COMMERCIAL") if env.get("FANTASCOPE_COMMERCIAL") else None,
+            language_url=env.get("FANTASCOPE_LANGUAGE_URL", ""),
+            language_model=env.get("FANTASCOPE_LANGUAGE_MODEL", ""),
+            language_key=env.get("FANTASCOPE_LANGUAGE_KEY", ""),
         )
 
     @property

@@ -122,7 +122,19 @@ class Studio:
         from fantascope.intake import read_words, take_in
 
         request, given = take_in(request, self.gallery)
-        return resolve(read_words(request, given, self.embed, self.describe), self.specs, self.settings, given)
+        return resolve(
+            read_words(request, given, self.embed, self.describe, self._ask()), self.specs, self.settings, given
+        )
+
+    def _ask(self) -> Any:
+        """Return what reads an instruction with the language model that is set, or None."""
+        if not self.settings.language_url:
+            return None
+        from fantascope.prompt.language import LanguageModel, read_with_model
+
+        told = self.settings
+        model = LanguageModel(told.language_url, told.language_model, told.language_key or None)
+        return lambda words, before: ((read_with_model(words, before, model),), told.language_model)
 
     def describe(self, ref: str) -> str:
         """Say in a prompt what a picture of the gallery shows, as far as the embedded detector knows it.

@@ -20,6 +20,7 @@ from fantascope.cli import (
     doctor,
     evaluate,
     gallery,
+    history,
     imagine,
     ledger,
     models,
@@ -48,6 +49,7 @@ app.command("attribute", help="List the training drawings that a picture looks m
     attribute.attribute
 )
 app.add_typer(gallery.app, name="gallery")
+app.command("history")(history.history)
 app.add_typer(models.app, name="models")
 app.command("doctor", help="Say what this machine can do and why a choice was made.")(doctor.doctor)
 app.add_typer(policy.app, name="policy")

@@ -18,6 +18,9 @@ from fantascope.receipt import canonical
 
 MIN_PREFIX = 6
 _LIVE = artifacts.c.removed.is_(None)
+_OWN = sa.or_(artifacts.c.task.is_(None), artifacts.c.task != "mask")
+"""Pictures of their own: a mask belongs to an edit."""
+
 _WRITTEN = ("width", "height", "task", "receipt_id", "prompt", "folded", "model", "seed")
 """What is erased when an artifact is removed."""
 
@@ -33,10 +36,14 @@ class Filters:
     given: bool | None = None
 
 
-def add(tx: sa.Connection, artifact: Artifact, size: tuple[int, int] | None, now: datetime) -> None:
+def add(
+    tx: sa.Connection, artifact: Artifact, size: tuple[int, int] | None, now: datetime, task: str | None = None
+) -> None:
     """Add an artifact; one that is there already stays as it is, unless it was removed or has no receipt yet."""
     known = tx.execute(sa.select(artifacts).where(artifacts.c.id == artifact.id)).first()
     row = _describe(artifact, size)
+    if task is not None and artifact.receipt is None:
+        row["task"] = task
     if known is None:
         tx.execute(artifacts.insert().values(seq=next_seq(artifacts), id=artifact.id, kept=stamp(now), **row))
     elif known.removed is not None or (known.receipt_id is None and artifact.receipt is not None):
@@ -87,7 +94,7 @@ def media_type_of(tx: sa.Connection, artifact: str) -> str | None:
 
 def listing(tx: sa.Connection, limit: int, before: str | None, filters: Filters) -> list[Any]:
     """Return the newest rows that fit, newest first; `before` is the last id of the page before this one."""
-    query = sa.select(artifacts).where(_LIVE).order_by(artifacts.c.seq.desc()).limit(limit)
+    query = sa.select(artifacts).where(_LIVE, _OWN).order_by(artifacts.c.seq.desc()).limit(limit)
     if before is not None:
         at = tx.execute(sa.select(artifacts.c.seq).where(artifacts.c.id == before)).scalar()
         if at is None:

@@ -135,8 +135,11 @@ class Gallery:
             raise InvalidValue("An artifact that costs credits needs the hold that pays for it.", param="hold")
         return self._keep(artifact, None, hold, credits)
 
-    def ingest(self, data: bytes, media_type: str | None = None) -> Artifact:
+    def ingest(self, data: bytes, media_type: str | None = None, *, task: str | None = None) -> Artifact:
         """Keep a picture that was handed in; it has no receipt, unless these very bytes were made here.
+
+        Args:
+            task: What it is for, where it is no picture of its own: `mask`. Such are left out of listings.
 
         Raises:
             InvalidPicture: as `pictures.inspect` says.
@@ -145,7 +148,7 @@ class Gallery:
         from fantascope.gallery import pictures
 
         found, size = pictures.inspect(data, media_type)
-        kept = self._keep(Artifact(data, found), size, None, 0.0)
+        kept = self._keep(Artifact(data, found), size, None, 0.0, task)
         return replace(kept, receipt=self._receipt(kept.id))
 
     def get(self, ref: str) -> Artifact:
@@ -183,6 +186,13 @@ class Gallery:
         if receipt is None:
             raise NotFound(f"{entry.id} was handed in, not made here: it has no receipt.", param="id")
         return receipt
+
+    def children(self, ref: str) -> list[str]:
+        """Return the ids of what was made from an artifact, oldest first."""
+        from fantascope.gallery import index
+
+        with self._database.read() as tx:
+            return index.children(tx, index.find(tx, ref).id)
 
     def by_receipt(self, receipt_id: str) -> Entries:
         """Return every artifact with exactly this receipt id, newest first: the same picture may be made twice."""
@@ -350,7 +360,14 @@ class Gallery:
         with self._database.read() as tx:
             return ledger.lines(tx, user, limit)
 
-    def _keep(self, artifact: Artifact, size: tuple[int, int] | None, hold: str | None, credits: float) -> Artifact:
+    def _keep(
+        self,
+        artifact: Artifact,
+        size: tuple[int, int] | None,
+        hold: str | None,
+        credits: float,
+        task: str | None = None,
+    ) -> Artifact:
         from fantascope.gallery import index, ledger
 
         if artifact.id != artifact_id(artifact.data):
@@ -361,7 +378,7 @@ class Gallery:
         try:
             with self._database.write() as tx:
                 now = self._clock()
-                index.add(tx, artifact, size, now)
+                index.add(tx, artifact, size, now, task)
                 if hold is not None:
                     ledger.charge(tx, hold, artifact.id, credits, now)
                 place = self._files.place_of(artifact.id, str(index.media_type_of(tx, artifact.id)))
