@@ -32,7 +32,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "provenance": (LAYER0, {"numpy", "PIL", "c2pa", "cryptography", "pydantic"}),
     "gallery": (LAYER0, {"numpy", "PIL", "sqlalchemy"}),
     "annotate": (LAYER0, {"numpy", "pydantic", "cv2", "openvino"}),
-    "engines": (LAYER0 | {"core"}, {"numpy", "openvino", "onnxruntime", "tokenizers"}),
+    "engines": (LAYER0 | {"core", "annotate"}, {"numpy", "openvino", "onnxruntime", "tokenizers"}),
     "train": (
         LAYER0 | {"core", "engines"},
         {"numpy", "torch", "diffusers", "transformers", "safetensors", "onnx", "PIL", "tokenizers"},
@@ -204,8 +204,15 @@ def test_console_scripts_resolve() -> None:
 
 def test_public_surface() -> None:
     assert fantascope.__all__ == [
+        "Annotate",
         "Artifact",
+        "Blend",
+        "Cutout",
+        "Edit",
+        "Erase",
+        "Expand",
         "FantascopeError",
+        "Fill",
         "Gallery",
         "Imagine",
         "Output",
@@ -217,6 +224,9 @@ def test_public_surface() -> None:
         "Spec",
         "Step",
         "Studio",
+        "Tile",
+        "Upscale",
+        "Vary",
         "Verdict",
         "__version__",
         "imagine",

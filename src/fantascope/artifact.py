@@ -66,6 +66,7 @@ class Output:
         batch: How many pictures were rendered together, this one included.
         first: Which picture of the request was the first of them.
         kept: Of an edit, what it left alone; None where the whole picture is new.
+        found: What an annotator found, as JSON that can be edited and rendered again.
         painted: Whether weights made it; False where nothing but arithmetic on the request's picture did.
     """
 
@@ -76,6 +77,7 @@ class Output:
     first: int = 0
     kept: Kept | None = None
     painted: bool = True
+    found: str | None = None
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,8 @@ class Receipt(_Frozen):
 
     `request` is resolved (no default open, no path in it) and for this artifact alone (`n` is 1, its own
     seed), so it is a request that can be run again. `batch` says with how many others it was rendered. `kept` is the
-    proof of an edit; `composite` says that there are pixels in it that were handed in, not made by a model.
+    proof of an edit; `found` what an annotator found, as JSON; `composite` says that there are pixels in it that were
+    handed in, not made by a model.
     """
 
     id: str
@@ -123,6 +124,7 @@ class Receipt(_Frozen):
     attribution: tuple[str, ...] = ()
     batch: Batch = Batch()
     kept: Kept | None = None
+    found: str | None = None
     composite: bool = False
     created: str = ""
     fantascope: str = ""

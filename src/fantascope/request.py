@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
@@ -66,7 +66,7 @@ Picture = Annotated[str, PICTURE]
 
 Format = Literal["png", "jpeg", "webp"]
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
-EngineName = Literal["graph", "latent", "pipeline", "echo"]
+EngineName = Literal["graph", "latent", "pipeline", "echo", "annotator"]
 
 
 class Request(BaseModel):
@@ -107,19 +107,37 @@ class Request(BaseModel):
         return type(self)(**(self.model_dump() | changes))
 
 
-class Painting(Request):
-    """What every request that paints has in common.
+class Making(Request):
+    """What every request that makes a picture has in common.
 
-    Picture k of a request starts from the noise of `seed + k`, so a seed means the same picture whatever `n`.
     Sizes are those of the file that is written; `upscale` says how much of it the Spec's upscaler does.
     """
 
-    prompt: Text | None = Field(None, description="what the picture should show")
-    negative_prompt: Text | None = Field(None, description="what it should not show")
     n: int | None = Field(None, ge=1, le=MAX_COUNT, description="how many pictures")
     width: int | None = Field(None, ge=1, le=MAX_SIDE, description="width of the file, pixels")
     height: int | None = Field(None, ge=1, le=MAX_SIDE, description="height of the file, pixels")
     upscale: Literal[1, 2, 4] | None = Field(None, description="factor the Spec's upscaler brings")
+    seed: int | None = Field(None, ge=0, le=MAX_SEED, description="start of the noise")
+    model: str | None = Field(None, description="name of a model (fantascope models list)")
+    engine: EngineName | None = Field(None, description="graph, latent, pipeline, echo or annotator")
+    precision: Precision | None = Field(None, description="fp32, bf16, fp16 or int8")
+    device: str | None = Field(
+        None, pattern=r"^(cpu|cuda(:\d+)?|mps|xpu(:\d+)?)$", description="cpu, cuda, cuda:1, mps"
+    )
+    format: Format | None = Field(None, description="png, jpeg or webp")
+    quality: int | None = Field(None, ge=1, le=100, description="of jpeg and webp; webp at 100 is lossless")
+    private: bool = Field(False, description="keep prompt and settings out of the file")
+    preview: bool = Field(False, description="yield a small preview with every step")
+
+
+class Painting(Making):
+    """What every request that paints has in common.
+
+    Picture k of a request starts from the noise of `seed + k`, so a seed means the same picture whatever `n`.
+    """
+
+    prompt: Text | None = Field(None, description="what the picture should show")
+    negative_prompt: Text | None = Field(None, description="what it should not show")
     steps: int | None = Field(None, ge=1, le=1000, description="sampler steps")
     guidance: float | None = Field(
         None, ge=0, le=100, allow_inf_nan=False, description="classifier-free guidance, 1 is off"
@@ -129,18 +147,7 @@ class Painting(Request):
     )
     sampler: str | None = Field(None, description="ddim, euler, euler_ancestral, heun, dpmpp_2m, lcm")
     schedule: str | None = Field(None, description="spacing of noise levels: default, karras")
-    seed: int | None = Field(None, ge=0, le=MAX_SEED, description="start of the noise")
     clip_skip: int | None = Field(None, ge=0, le=11, description="text encoder layers left out at the end")
-    model: str | None = Field(None, description="name of a model (fantascope models list)")
-    engine: EngineName | None = Field(None, description="graph, latent, pipeline or echo")
-    precision: Precision | None = Field(None, description="fp32, bf16, fp16 or int8")
-    device: str | None = Field(
-        None, pattern=r"^(cpu|cuda(:\d+)?|mps|xpu(:\d+)?)$", description="cpu, cuda, cuda:1, mps"
-    )
-    format: Format | None = Field(None, description="png, jpeg or webp")
-    quality: int | None = Field(None, ge=1, le=100, description="of jpeg and webp; webp at 100 is lossless")
-    private: bool = Field(False, description="keep prompt and settings out of the file")
-    preview: bool = Field(False, description="yield a small preview with every step")
 
 
 class Imagine(Painting):
@@ -343,6 +350,25 @@ class Edit(Editing):
     feather: int | None = Field(None, ge=0, le=256, description="width of the soft edge inside the region, pixels")
 
 
+class Annotate(Making):
+    """A control map of a picture: its edges, lines, pose, regions …, or a document of joints or strokes, rendered.
+
+    The map has the picture's size.
+    """
+
+    MODEL: ClassVar[str] = "annotators"
+
+    task: Literal["annotate"] = "annotate"
+    kind: str = Field(description="canny, hough, softedge, scribble, pose …")
+    picture: Picture | None = Field(None, description="the picture: a file, or an id of the gallery")
+    document: Text | None = Field(None, description="joints (pose) or strokes (sketch) as JSON, instead of a picture")
+    parameters: dict[str, int | float | str] | None = Field(None, description="the kind's own: low=100 …")
+
+    def size_of(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size of the map of a picture, pixels."""
+        return width, height
+
+
 REQUESTS: dict[str, type[Request]] = {
     "imagine": Imagine,
     "vary": Vary,
@@ -354,6 +380,7 @@ REQUESTS: dict[str, type[Request]] = {
     "cutout": Cutout,
     "tile": Tile,
     "edit": Edit,
+    "annotate": Annotate,
 }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fantascope.errors import InvalidValue, UnknownName
-from fantascope.request import AMOUNTS, MAX_SEED, Request
+from fantascope.request import AMOUNTS, MAX_SEED, Painting, Request
 from fantascope.settings import Settings
 from fantascope.spec import Spec, find_spec
 
@@ -51,20 +51,25 @@ def resolve(
     from fantascope.engines.load import choose
 
     fields = request.model_dump()
-    spec = _spec(fields["model"] if fields["model"] is not None else settings.model, specs)
+    usual = getattr(request, "MODEL", settings.model)
+    spec = _spec(fields["model"] if fields["model"] is not None else usual, specs)
     fields["model"] = spec.name
     _task(fields, given or {})
     for name, value in spec.defaults.of(request.task).items():
         if name in fields and fields[name] is None and name not in ("width", "height", "upscale"):
             fields[name] = value
-    _names(fields, spec)
+    if isinstance(request, Painting):
+        _names(fields, spec)
     source = fields.get("picture")
     if source is not None and request.task != "tile":
         _own_size(request, fields, spec, (given or {})[source])
-    else:
+    elif isinstance(request, Painting):
         _size(fields, spec)
-    _seed(fields)
-    _limits(fields, spec)
+    if isinstance(request, Painting):
+        _seed(fields)
+        _limits(fields, spec)
+    else:
+        fields |= {"n": 1, "seed": 0, "upscale": 1}
     choice = choose(spec, fields, settings)
     fields |= {"engine": choice.engine, "precision": choice.precision, "device": choice.device}
     return Job(type(request)(**fields), spec, choice)
@@ -73,6 +78,8 @@ def resolve(
 def _task(fields: dict[str, Any], given: Mapping[str, Given]) -> None:
     """Fill what follows from other fields: the prompt of the picture, the strength that a name stands for."""
     source = fields.get("picture")
+    if "prompt" not in fields:
+        return
     if fields["prompt"] is None and source is not None:
         fields["prompt"] = given[source].prompt
     if fields["prompt"] is None:

@@ -15,9 +15,10 @@ from fantascope.errors import InvalidValue, LicenceMissing, UnknownName
 
 log = logging.getLogger(__name__)
 
-Family = Literal["embedded", "sd1", "sd2", "sdxl", "pipeline", "echo"]
+Family = Literal["embedded", "sd1", "sd2", "sdxl", "pipeline", "echo", "annotator"]
 """`embedded`, `sd1`, `sd2` and `sdxl` are latent diffusion models that our own loop drives; `pipeline` is
-any other diffusers text-to-image pipeline; `echo` is the fake that ships for tests of surfaces."""
+any other diffusers text-to-image pipeline; `echo` is the fake that ships for tests of surfaces; `annotator` draws
+control maps."""
 
 ENGINES_OF: dict[str, tuple[str, ...]] = {
     "embedded": ("graph", "latent", "pipeline"),
@@ -26,6 +27,7 @@ ENGINES_OF: dict[str, tuple[str, ...]] = {
     "sdxl": ("latent", "pipeline"),
     "pipeline": ("pipeline",),
     "echo": ("echo",),
+    "annotator": ("annotator",),
 }
 """Which engines can run a family, in order of preference."""
 
@@ -257,6 +259,15 @@ _ROWS: list[dict[str, Any]] = [
         "licence": _licence("Apache-2.0", True),
         "sizes": Sizes(native=64, min=8, max=2048, multiple=8),
         "defaults": Defaults(width=256, height=256, steps=4, guidance=1.0, sampler="echo"),
+    },
+    {
+        "name": "annotators",
+        "title": "Annotators: control maps of pictures",
+        "source": "embedded:annotators",
+        "family": "annotator",
+        "licence": _licence("Apache-2.0", True),
+        "sizes": Sizes(native=512, min=1, max=8192, multiple=1),
+        "defaults": Defaults(width=512, height=512, steps=1, guidance=1.0, sampler="annotator"),
     },
 ]
 

@@ -159,7 +159,7 @@ class Studio:
         hold = self.gallery.hold(self.settings.user, quote, f"{job.request.task} x{wanted} {job.spec.name}")
         kept = 0
         try:
-            yield Step(step=0, steps=job.request.steps, stage="load", total=job.request.n)
+            yield Step(step=0, steps=getattr(job.request, "steps", 1), stage="load", total=job.request.n)
             with self.engines.lease(job.spec, job.choice) as engine:
                 for event in self._perform(job, engine):
                     if isinstance(event, Step):
@@ -331,6 +331,7 @@ class Studio:
             cost=Cost(credits=credits, seconds=round(seconds, 3)),
             attribution=tuple(dict.fromkeys((*credit, *inherited(opened)))),
             batch=Batch(n=output.batch, index=output.index, first=output.first),
+            found=output.found,
             composite=any(is_composite(one) for one in opened),
             private=request.private or any(one.receipt is not None and one.receipt.private for one in opened),
         )
@@ -345,7 +346,9 @@ class Studio:
         from fantascope.provenance import mark_pixels, pixels_hash, seal
 
         name = receipt_id(draft)
-        if output.kept is None:
+        if draft.spec.get("family") == "annotator":
+            marked, kept = output.pixels, None  # a map is no generated picture, and is read by machines
+        elif output.kept is None:
             marked, kept = mark_pixels(output.pixels, name, format=format, quality=quality), None
             if draft.request.get("axes") is not None:
                 marked = soften(output.pixels, marked, draft.request["axes"])

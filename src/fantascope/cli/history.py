@@ -135,9 +135,9 @@ def draw(gallery: Any, nodes: list[Node], wanted: str) -> Any:
                 2,
             )
     for node, (x, y) in zip(nodes, spots, strict=True):
-        with Image.open(io.BytesIO(gallery.thumbnail(node.id, THUMB))) as small:
-            small = small.convert("RGBA")
-            sheet.paste(small, (x + (THUMB - small.width) // 2, y + (THUMB - small.height) // 2), small)
+        with Image.open(io.BytesIO(gallery.thumbnail(node.id, THUMB))) as opened:
+            small = opened.convert("RGBA")
+        sheet.paste(small, (x + (THUMB - small.width) // 2, y + (THUMB - small.height) // 2), small)
         if node.id == wanted:
             pen.rectangle([x - 3, y - 3, x + THUMB + 2, y + THUMB + 2], outline=(200, 60, 40), width=3)
         for k, part in enumerate(_wrapped(node.done, font, THUMB + GAP)):

@@ -10,10 +10,14 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
-from fantascope.errors import InvalidValue
-from fantascope.request import Imagine, Request
+from fantascope.errors import InvalidValue, StorageError
+from fantascope.request import MAX_TEXT, Imagine, Request
 
-OPTIONS: dict[str, tuple[str, ...]] = {"n": ("-n", "--count"), "negative_prompt": ("--no",)}
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "n": ("-n", "--count"),
+    "negative_prompt": ("--no",),
+    "parameters": ("--set",),
+}
 """Names on the command line that are not simply `--field`."""
 
 ARGUMENTS: dict[str, tuple[str, ...]] = {
@@ -21,11 +25,17 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "tile": ("prompt",),
     "blend": ("pictures",),
     "edit": ("picture", "instruction"),
+    "annotate": ("kind", "picture"),
 }
 """Task -> fields that are words without a flag; of all other tasks that is the picture."""
 
 OWN = ("task", "width", "height", "turns")
 """Fields the command line builds itself (`--size WxH` gives both sides), or that only resolving fills."""
+
+HIDDEN: dict[str, tuple[str, ...]] = {
+    "annotate": ("n", "seed", "upscale", "model", "engine", "precision", "device", "preview", "document"),
+}
+"""Task -> fields that say nothing there, or that are read from a file."""
 
 SIZED = ("imagine", "tile", "blend", "cutout")
 """Tasks that take a size; of all others it follows from the picture."""
@@ -41,15 +51,18 @@ COMMANDS: dict[str, str] = {
     "upscale": "Enlarge a picture 1.5 to 4 times.",
     "cutout": "Put the thing in a picture, or in a prompt, on transparency.",
     "tile": "Paint a picture whose edges meet without a seam.",
+    "annotate": "Draw a control map of a picture: edges, lines, pose, regions, scribble.",
 }
 """Task -> what its command says it does."""
 
 SIZE_HELP = "size of the file, WIDTHxHEIGHT or one number for a square"
 OUT_HELP = "also write the pictures here: a file for one, a folder for several"
 MASK_HELP = "write the mask of what may have changed here: white on black, PNG"
-UNMASKED = ("imagine", "tile", "blend", "cutout", "vary", "upscale")
+UNMASKED = ("imagine", "tile", "blend", "cutout", "vary", "upscale", "annotate")
 """Tasks that leave no pixel alone, so there is no mask to write."""
 
+DOCUMENT_HELP = "joints (pose) or strokes (sketch) as JSON, instead of a picture"
+FOUND_HELP = "write what was found here as JSON: joints, to edit and render again"
 JSON_HELP = "print one JSON object a line"
 
 
@@ -60,7 +73,7 @@ def parameters(request: type[Request]) -> Iterator[inspect.Parameter]:
     order = [*arguments, *(name for name in request.model_fields if name not in arguments)]
     for name in order:
         field = request.model_fields[name]
-        if name in OWN or (name == "upscale" and task not in SIZED):
+        if name in (*OWN, *HIDDEN.get(task, ())) or (name == "upscale" and task not in SIZED):
             continue
         kind, default = _plain(field.annotation), field.default
         if name in arguments:
@@ -80,6 +93,8 @@ def _plain(annotation: Any) -> Any:
     inner = [part for part in get_args(annotation) if part is not type(None)]
     if get_origin(annotation) is Literal:
         return type(inner[0])
+    if get_origin(annotation) is dict:
+        return list[str]
     if get_origin(annotation) is tuple:
         return list[_plain(inner[0])]  # type: ignore[misc]
     if get_origin(annotation) is Annotated:
@@ -97,17 +112,25 @@ def command(request: type[Request] = Imagine) -> Callable[..., None]:
         from fantascope.cli.show import show
 
         out, as_json, mask_out = options.pop("out"), options.pop("json"), options.pop("mask_out", None)
+        if options.get("parameters") is not None:
+            options["parameters"] = dict(map(_pair, options["parameters"]))
+        found_out, document = options.pop("found_out", None), options.pop("document", None)
+        if document is not None:
+            options["document"] = _read(document)
         if "size" in options:
             options["width"], options["height"] = parse_size(options.pop("size"))
-        show(request(**options), out=out, as_json=as_json, mask_out=mask_out)
+        show(request(**options), out=out, as_json=as_json, mask_out=mask_out, found_out=found_out)
 
     own = [
         ("size", str | None, typer.Option("--size", help=SIZE_HELP, show_default=False), None),
         ("out", Path | None, typer.Option("--out", "-o", help=OUT_HELP, show_default=False), None),
         ("mask_out", Path | None, typer.Option("--mask-out", help=MASK_HELP, show_default=False), None),
+        ("document", Path | None, typer.Option("--document", help=DOCUMENT_HELP, show_default=False), None),
+        ("found_out", Path | None, typer.Option("--found-out", help=FOUND_HELP, show_default=False), None),
         ("json", bool, typer.Option("--json", help=JSON_HELP), False),
     ]
-    left_out = {"mask_out"} if task in UNMASKED else set()
+    left_out = set() if task == "annotate" else {"document", "found_out"}
+    left_out |= {"mask_out"} if task in UNMASKED else set()
     left_out |= set() if task in SIZED else {"size"}
     extra = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, hint])
@@ -118,6 +141,39 @@ def command(request: type[Request] = Imagine) -> Callable[..., None]:
     run.__signature__ = inspect.Signature([*parameters(request), *extra])  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in [*parameters(request), *extra]}
     return run
+
+
+def _pair(text: str) -> tuple[str, int | float | str]:
+    """Read `name=value`; a number is a number."""
+    name, mark, value = text.partition("=")
+    if not mark or not name.strip():
+        raise InvalidValue(f"--set is NAME=VALUE such as low=100, not {text!r}.", param="parameters")
+    for kind in (int, float):
+        try:
+            return name.strip(), kind(value)
+        except ValueError:
+            continue
+    return name.strip(), value.strip()
+
+
+def _read(path: Path) -> str:
+    """Read a document.
+
+    Raises:
+        StorageError: it cannot be read.
+        InvalidValue: it is no text, or larger than any document.
+    """
+    try:
+        data = path.read_bytes() if path.stat().st_size <= MAX_TEXT else b""
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}.", param="document") from error
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = ""
+    if not text.strip():
+        raise InvalidValue(f"{path} holds no JSON text of at most {MAX_TEXT} bytes.", param="document")
+    return text
 
 
 def parse_size(text: str | None) -> tuple[int | None, int | None]:

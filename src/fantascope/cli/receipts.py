@@ -14,7 +14,7 @@ def describe(artifact: Artifact) -> str:
         return _lines([*rows, ("origin", "given as input: nobody made it here")])
     request = receipt.request
     rows += [(key, str(request[key])) for key in ("prompt", "negative_prompt") if request.get(key) is not None]
-    if "width" in request:
+    if request.get("sampler") is not None:
         rows.append(("size", f"{request['width']}x{request['height']}, upscaled {request['upscale']}x"))
         rows.append(("sampler", f"{request['sampler']}, {request['steps']} steps, guidance {request['guidance']:g}"))
         rows.append(("seed", str(request["seed"])))

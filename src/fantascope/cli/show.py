@@ -22,11 +22,14 @@ class Screen(Protocol):
     def step(self, event: Step) -> None: ...
 
 
-def show(request: Any, *, out: Path | None, as_json: bool, mask_out: Path | None = None) -> None:
+def show(
+    request: Any, *, out: Path | None, as_json: bool, mask_out: Path | None = None, found_out: Path | None = None
+) -> None:
     """Run a request and show it. What was finished when the user stops is kept, with a sheet of it.
 
     Args:
         mask_out: Where to write the mask of an edit; numbered when there are several pictures.
+        found_out: Where to write what an annotator found, as JSON.
     """
     from fantascope.studio import Studio
 
@@ -38,6 +41,8 @@ def show(request: Any, *, out: Path | None, as_json: bool, mask_out: Path | None
             with closing(studio.run(request)) as events:  # type: ignore[type-var]
                 for artifact in watched(events, as_json, previews=_Previews(request, out)):
                     made.append(artifact)
+                    if found_out is not None and artifact.receipt is not None:
+                        found_out.write_text((artifact.receipt.found or "{}") + "\n", "utf-8")
                     if mask_out is not None:
                         _write_mask(studio, artifact, mask_out, len(made))
                     _line(artifact, _placed(studio, artifact, out, request.n, len(made)), as_json)

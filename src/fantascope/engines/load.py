@@ -26,6 +26,7 @@ ENGINES: dict[str, str] = {
     "latent": "fantascope.engines.latent:TorchEngine",
     "pipeline": "fantascope.engines.pipeline:PipelineEngine",
     "echo": "fantascope.engines.echo:EchoEngine",
+    "annotator": "fantascope.engines.annotator:AnnotatorEngine",
 }
 """Engine name -> where its class is; every class has `load(spec, choice, settings) -> Engine`."""
 
@@ -34,6 +35,7 @@ PRECISIONS: dict[str, tuple[str, ...]] = {
     "latent": ("fp32", "bf16", "fp16"),
     "pipeline": ("fp32", "bf16", "fp16"),
     "echo": ("fp32", "bf16", "fp16", "int8"),
+    "annotator": ("fp32",),
 }
 """What each engine can compute in."""
 
@@ -42,6 +44,7 @@ ABLE: dict[str, frozenset[str]] = {
     "latent": EDITS | {"imagine"},
     "pipeline": frozenset({"imagine"}),
     "echo": EDITS | {"imagine"},
+    "annotator": frozenset({"annotate"}),
 }
 """Which tasks each engine can do: edits need the parts of a latent engine."""
 
@@ -131,8 +134,8 @@ def _lacks(name: str, spec: Spec, wish: _Wish, settings: Settings) -> ModelError
             return Unsupported(f"the model {spec.name!r} has no exported graphs.", param="engine")
     if name in ("latent", "pipeline") and not all(map(importlib.util.find_spec, TORCH_PACKAGES)):
         return MissingExtra(f"The engine {name!r}", "torch", param="engine")
-    if name == "echo" and wish.device not in (None, "cpu"):
-        return Unsupported("the engine 'echo' computes on the CPU only.", param="device")
+    if name in ("echo", "annotator") and wish.device not in (None, "cpu"):
+        return Unsupported(f"the engine {name!r} computes on the CPU only.", param="device")
     return None
 
 
@@ -155,7 +158,7 @@ def _runtime(settings: Settings) -> str | None:
 
 def _settle(name: str, wish: _Wish, settings: Settings, reasons: list[str]) -> Choice:
     """Choose device and precision for an engine that can do what was asked."""
-    if name in ("graph", "echo"):
+    if name in ("graph", "echo", "annotator"):
         device, runtime = "cpu", (_runtime(settings) or "") if name == "graph" else "numpy"
         precision = wish.precision or "fp32"
         if wish.precision is None and name == "graph":

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from fantascope.errors import InvalidValue
-from fantascope.request import Imagine
+from fantascope.request import Making, Painting
 from fantascope.spec import Spec
 
 TARIFF = Path(__file__).with_name("tariff.toml")
@@ -43,7 +43,7 @@ def read_tariff(path: Path = TARIFF) -> Tariff:
         raise InvalidValue(f"{path} is not a tariff: {error!r}.", param="tariff") from error
 
 
-def quote(request: Imagine, spec: Spec, tariff: Tariff | None = None) -> Decimal:
+def quote(request: Making, spec: Spec, tariff: Tariff | None = None) -> Decimal:
     """Return the credits that a resolved request costs, all its pictures together, rounded up to thousandths.
 
     `n * max(least, picture * pixels / default pixels * steps / default steps + upscale * doublings)`, where `doublings`
@@ -56,6 +56,8 @@ def quote(request: Imagine, spec: Spec, tariff: Tariff | None = None) -> Decimal
         Decimal('1.000')
     """
     prices = read_tariff() if tariff is None else tariff
+    if not isinstance(request, Painting):
+        return prices.least * (request.n or 1)
     n, width, height, factor, steps = request.n, request.width, request.height, request.upscale, request.steps
     assert n is not None and width is not None and height is not None, "a quote needs a resolved request"
     assert factor is not None and steps is not None, "a quote needs a resolved request"

@@ -8,7 +8,7 @@ from fantascope.artifact import Output, Step
 from fantascope.tasks.cutout import cutout
 from fantascope.tasks.edit import blend, erase, expand, fill, tile, vary
 from fantascope.tasks.enlarge import upscale
-from fantascope.tasks.image import imagine
+from fantascope.tasks.image import annotate, imagine
 from fantascope.tasks.instruct import edit
 
 Task = Callable[..., Iterator[Step | Output]]
@@ -24,6 +24,7 @@ TASKS: dict[str, Task] = {
     "cutout": cutout,
     "tile": tile,
     "edit": edit,
+    "annotate": annotate,
 }
 
 __all__ = ["TASKS", "Task"]

@@ -1,12 +1,15 @@
-"""Text to image."""
+"""Text to image, and maps of pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from fantascope.artifact import Artifact, Output, Step
 from fantascope.engines.base import Engine, Inputs
+from fantascope.errors import InvalidValue
 from fantascope.request import Request
+from fantascope.tasks.pixels import opaque, open_pixels
 
 
 def imagine(request: Request, engine: Engine, open_: Callable[[str], Artifact]) -> Iterator[Step | Output]:
@@ -18,3 +21,17 @@ def imagine(request: Request, engine: Engine, open_: Callable[[str], Artifact]) 
         open_: Gives the artifact of an id; text to image needs none.
     """
     yield from engine.render(request, Inputs())
+
+
+def annotate(request: Any, engine: Engine, open_: Callable[[str], Artifact]) -> Iterator[Step | Output]:
+    """Draw the map of a picture, or render a document.
+
+    Raises:
+        InvalidValue: neither a picture nor a document is given, or both.
+    """
+    if (request.picture is None) == (request.document is None):
+        raise InvalidValue("Give a picture, or a document of joints or strokes: one of them.", param="picture")
+    if request.picture is None:
+        yield from engine.render(request, Inputs())
+        return
+    yield from engine.render(request, Inputs(pictures=opaque(open_pixels(open_(request.picture)))[None]))
