@@ -32,7 +32,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "provenance": (LAYER0, {"numpy", "PIL", "c2pa", "cryptography", "pydantic"}),
     "gallery": (LAYER0, {"numpy", "PIL", "sqlalchemy"}),
     "annotate": (LAYER0, {"numpy", "pydantic", "cv2", "openvino"}),
-    "engines": (LAYER0 | {"core", "annotate"}, {"numpy", "openvino", "onnxruntime", "tokenizers"}),
+    "engines": (LAYER0 | {"core", "annotate"}, {"numpy", "PIL", "openvino", "onnxruntime", "tokenizers"}),
     "train": (
         LAYER0 | {"core", "engines"},
         {"numpy", "torch", "diffusers", "transformers", "safetensors", "onnx", "PIL", "tokenizers"},
@@ -41,10 +41,11 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "data": (LAYER0 | {"prompt", "policy", "provenance", "annotate"}, {"numpy", "PIL", "pyarrow", "pyvips"}),
     "evaluate": (LAYER0 | {"core", "engines", "data", "annotate"}, {"numpy", "PIL"}),
     "resolve": (LAYER0 | {"core", "engines"}, set()),
-    "intake": (LAYER0 | {"prompt", "resolve", "tasks"}, set()),
+    "intake": (LAYER0 | {"prompt", "resolve", "tasks"}, {"pydantic"}),
     "proof": (LAYER0 | {"provenance", "tasks"}, {"numpy"}),
     "studio": (
-        LAYER0 | {"core", "engines", "gallery", "intake", "policy", "prompt", "proof", "provenance", "resolve", "tasks"},
+        LAYER0
+        | {"core", "engines", "gallery", "intake", "policy", "prompt", "proof", "provenance", "resolve", "tasks"},
         {"numpy", "PIL"},
     ),
     "cli": (

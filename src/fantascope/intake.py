@@ -9,12 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from fantascope.artifact import Artifact
 from fantascope.errors import InvalidPicture, InvalidValue, NotFound, StorageError, UnclearInstruction
 from fantascope.request import PICTURE, Cutout, Edit, Erase, Expand, Request, Turn
 from fantascope.resolve import Given
 
 MOST_BYTES = 64 * 2**20
+LONGEST_SHOWN = 200
+"""Characters of a name that are shown in a message."""
 
 
 def take_in(request: Request, gallery: Any) -> tuple[Any, dict[str, Given]]:
@@ -24,6 +28,7 @@ def take_in(request: Request, gallery: Any) -> tuple[Any, dict[str, Given]]:
 
     Raises:
         NotFound: it is neither.
+        InvalidValue: the id fits several pictures, or is too short.
         InvalidPicture: the file is no picture that can be read safely.
     """
     changes: dict[str, Any] = {}
@@ -33,6 +38,11 @@ def take_in(request: Request, gallery: Any) -> tuple[Any, dict[str, Given]]:
         if value is None:
             continue
         many = isinstance(value, (list, tuple))
+        if many and value and isinstance(value[0], BaseModel):
+            found = [_taken(str(one.picture), f"{name}.picture", gallery) for one in value]
+            pairs = zip(value, found, strict=True)
+            changes[name] = tuple(one.model_copy(update={"picture": artifact.id}) for one, artifact in pairs)
+            continue
         found = [_taken(str(one), name, gallery) for one in (value if many else [value])]
         for artifact in found:
             if artifact.id not in given:
@@ -42,32 +52,41 @@ def take_in(request: Request, gallery: Any) -> tuple[Any, dict[str, Given]]:
 
 
 def _taken(ref: str, name: str, gallery: Any) -> Artifact:
-    path = Path(ref)
+    path, said = Path(ref), repr(ref if len(ref) <= LONGEST_SHOWN else ref[:LONGEST_SHOWN] + "…")
     try:
         here = path.is_file()
     except (OSError, ValueError):
         here = False
     try:
-        if not here:
-            return gallery.get(ref)  # type: ignore[no-any-return]
-        if path.stat().st_size > MOST_BYTES:
-            raise InvalidPicture(f"{path} has more than {MOST_BYTES} bytes.", param=name)
-        return gallery.ingest(path.read_bytes())  # type: ignore[no-any-return]
+        return gallery.ingest(_bytes(path)) if here else gallery.get(ref)  # type: ignore[no-any-return]
     except OSError as error:
         raise StorageError(f"{path} cannot be read: {error.strerror}.", param=name) from error
     except InvalidPicture as error:
-        raise InvalidPicture(f"{ref}: {error.message}", param=name, hint=error.hint) from error
-    except (NotFound, InvalidValue) as error:
-        told = f"{ref!r} is neither a file nor a picture of the gallery: {error.message}"
+        raise InvalidPicture(f"{path}: {error.message}", param=name, hint=error.hint) from error
+    except InvalidValue as error:
+        told = f"{said} is no file here, and no id: {error.message}"
+        raise InvalidValue(told, param=name, hint=error.hint) from error
+    except NotFound as error:
+        why = error.message if len(error.message) <= 2 * LONGEST_SHOWN else "no id is so long."
+        told = f"{said} is neither a file nor a picture of the gallery: {why}"
         raise NotFound(told, param=name, hint="fantascope gallery list") from error
+
+
+def _bytes(path: Path) -> bytes:
+    """Read a file, never more of it than a picture may have, whatever its size is said to be."""
+    with path.open("rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise InvalidPicture(f"A picture file has at most {MOST_BYTES} bytes; this one has more.")
+    return data
 
 
 def _known(artifact: Artifact) -> Given:
     from fantascope.tasks.pixels import open_pixels
 
-    height, width = open_pixels(artifact).shape[:2]
+    height, width, channels = open_pixels(artifact).shape
     told = artifact.receipt.request.get("prompt") if artifact.receipt is not None else None
-    return Given(width, height, told or None)
+    return Given(width, height, told or None, channels == 4)
 
 
 def read_words(
@@ -76,6 +95,8 @@ def read_words(
     embed: Callable[[Sequence[str]], Any],
     describe: Callable[[str], str],
     ask: Callable[[str, str], Any] | None = None,
+    *,
+    follows: bool = False,
 ) -> Any:
     """Return the request with its instruction read: `prompt`, `before` and `turns` say what was understood.
 
@@ -84,6 +105,7 @@ def read_words(
 
     Args:
         describe: Says in a prompt what a picture shows that has none.
+        follows: Whether the model itself follows instructions: then none is read here, and it is the prompt.
         ask: Reads an instruction about a prompt that the grammar does not understand, if there is a language model.
 
     Raises:
@@ -95,10 +117,12 @@ def read_words(
     if isinstance(request, Expand) and request.prompt is None:
         own = given[request.picture].prompt
         return request.replace(prompt=setting_of(own)) if own else request
-    if isinstance(request, Cutout) and request.picture is None and request.prompt:
+    if isinstance(request, Cutout) and request.picture is None and request.prompt and request.prompt.strip():
         return request.replace(prompt=on_plain(request.prompt))
     if isinstance(request, Erase) and request.what is not None and request.mask is None:
         words, turns = f"remove {request.what}", None
+    elif isinstance(request, Edit) and follows:
+        return request.replace(prompt=request.instruction, turns=())
     elif isinstance(request, Edit):
         words, turns = request.instruction, request.turns
     else:
@@ -109,8 +133,9 @@ def read_words(
     by = "grammar"
     try:
         readings = read_instructions(words, before, embed)
-    except UnclearInstruction:
+    except UnclearInstruction as error:
         if ask is None:
+            error.param = "what" if isinstance(request, Erase) else error.param
             raise
         readings, by = ask(words, before)
     told = [name for name in Turn.model_fields if name != "by"]

@@ -2,8 +2,8 @@
 
 The invisible mark is woven into every pixel, so an edit cannot be marked anew without changing all of them. What is
 left alone keeps the mark of the first picture of the chain, and what was painted is given the same one, in step with
-it: the whole picture then carries the id of the picture that it goes back to. A picture that was handed in has no mark;
-there the painted region gets the edit's own.
+it: the whole picture then carries the id of the picture that it goes back to. Of a picture that was handed in the mark
+is read, if it has one: it may have been made elsewhere. Without one the painted region gets the edit's own.
 """
 
 from __future__ import annotations
@@ -43,8 +43,11 @@ def prove(output: Output, parents: Sequence[Artifact], name: str, gallery: Any) 
     parent = open_pixels(parents[0])
     height, width = parent.shape[:2]
     window = (slice(top, top + height), slice(left, left + width))
-    carried, origin = _carried(parents[0], (left, top))
-    marked = _marked(output.pixels, touched, carried or name, origin if carried else (0, 0))
+    carried, origin = _carried(parents[0], parent, (left, top))
+    if origin is None:
+        marked, origin = output.pixels, (0, 0)
+    else:
+        marked = _marked(output.pixels, touched, carried or name, origin)
     outside = ~touched
     alone = outside[window]
     assert outside.sum() == alone.sum(), "an edit leaves alone only what lies in its picture"
@@ -61,9 +64,9 @@ def prove(output: Output, parents: Sequence[Artifact], name: str, gallery: Any) 
         top=top,
         before=was,
         after=became,
-        mark=carried or (name if touched.any() else ""),
-        mark_left=origin[0] if carried else 0,
-        mark_top=origin[1] if carried else 0,
+        mark=carried or (name if touched.any() and mark.can_mark(marked) else ""),
+        mark_left=origin[0],
+        mark_top=origin[1],
     )
     return marked, kept
 
@@ -84,14 +87,25 @@ def soften(pixels: Pixels, marked: Pixels, axes: str) -> Pixels:
     return np.asarray(np.clip(np.rint(pixels + step), 0, 255), np.uint8)
 
 
-def _carried(parent: Artifact, at: tuple[int, int]) -> tuple[str, tuple[int, int]]:
-    """Return the mark that a parent's pixels carry, as its record says, and where it is counted from on the canvas."""
-    receipt = parent.receipt
+def _carried(parent: Artifact, pixels: Pixels, at: tuple[int, int]) -> tuple[str, tuple[int, int] | None]:
+    """Return the mark that a parent's pixels carry, and where it is counted from on the canvas.
+
+    Its record says so; of a picture that was handed in its pixels do. None stands for a mark that was resized: nothing
+    can be woven in step with it.
+    """
+    receipt, start = parent.receipt, (0, 0)
     if receipt is None:
-        return "", (0, 0)
-    if receipt.kept is None:
-        return receipt.id, at
-    return receipt.kept.mark, (receipt.kept.mark_left + at[0], receipt.kept.mark_top + at[1])
+        found = mark.read(pixels)
+        if found.payload is None:
+            return "", (0, 0)
+        if found.at is None:
+            return found.payload, None
+        payload, start = found.payload, found.at
+    elif receipt.kept is None:
+        payload = receipt.id if mark.can_mark(pixels) else ""
+    else:
+        payload, start = receipt.kept.mark, (receipt.kept.mark_left, receipt.kept.mark_top)
+    return payload, (start[0] + at[0], start[1] + at[1]) if payload else (0, 0)
 
 
 def _marked(pixels: Pixels, touched: Any, payload: str, origin: tuple[int, int]) -> Pixels:

@@ -88,7 +88,8 @@ class Kept(_Frozen):
         left, top: Of the parent in this picture, pixels.
         before, after: SHA-256 of the parent's pixels that lie outside the mask, and of this picture's: they are equal.
         mark: Receipt id in the invisible mark of the pixels: that of the first picture of the chain, since what is left
-            alone keeps its mark, and what is painted is given the same; empty if the first picture had none.
+            alone keeps its mark, and what is painted is given the same; this edit's own if the first picture had none,
+            empty if nothing is marked.
         mark_left, mark_top: Where in this picture that mark is counted from, pixels.
     """
 

@@ -130,6 +130,27 @@ class Making(Request):
     preview: bool = Field(False, description="yield a small preview with every step")
 
 
+class Control(BaseModel):
+    """What a picture is steered by: a map, or a picture that the map is drawn from.
+
+    `weight` scales what the control network adds; it works from `start` to `end`, shares of the run. In `guess` mode
+    the map leads where the prompt says nothing: it is added where the picture is guided to, not where it is led away
+    from, and less at the finer levels.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str = Field(description="canny, hough, softedge, scribble, pose …")
+    picture: Picture = Field(description="a map, or with `derive` a picture")
+    derive: bool = Field(False, description="draw the map from the picture first")
+    weight: float = Field(1.0, ge=0, le=2, allow_inf_nan=False, description="how strongly, 0 to 2")
+    start: float = Field(0.0, ge=0, le=1, allow_inf_nan=False, description="share of the run from which it works")
+    end: float = Field(1.0, ge=0, le=1, allow_inf_nan=False, description="share of the run until which it works")
+    guess: bool = Field(False, description="let the map lead where the prompt says nothing")
+    network: str | None = Field(None, description="name of a control network; the model's own if not given")
+    parameters: dict[str, int | float | str] | None = Field(None, description="of the annotator: low=100 …")
+
+
 class Painting(Making):
     """What every request that paints has in common.
 
@@ -148,6 +169,7 @@ class Painting(Making):
     sampler: str | None = Field(None, description="ddim, euler, euler_ancestral, heun, dpmpp_2m, lcm")
     schedule: str | None = Field(None, description="spacing of noise levels: default, karras")
     clip_skip: int | None = Field(None, ge=0, le=11, description="text encoder layers left out at the end")
+    controls: tuple[Control, ...] | None = Field(None, max_length=4, description="maps that steer the picture")
 
 
 class Imagine(Painting):

@@ -28,11 +28,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Given:
-    """A picture that a request starts from: its size in pixels, upright, and the prompt it was made from, if any."""
+    """A picture that a request starts from: its size in pixels, upright, the prompt it was made from, if any, and
+    whether a part of it is transparent."""
 
     width: int
     height: int
     prompt: str | None = None
+    clear: bool = False
 
 
 def resolve(
@@ -70,6 +72,7 @@ def resolve(
         _limits(fields, spec)
     else:
         fields |= {"n": 1, "seed": 0, "upscale": 1}
+    _format(fields, given or {})
     choice = choose(spec, fields, settings)
     fields |= {"engine": choice.engine, "precision": choice.precision, "device": choice.device}
     return Job(type(request)(**fields), spec, choice)
@@ -80,6 +83,12 @@ def _task(fields: dict[str, Any], given: Mapping[str, Given]) -> None:
     source = fields.get("picture")
     if "prompt" not in fields:
         return
+    if fields["task"] == "cutout" and source is None and not (fields["prompt"] or "").strip():
+        raise InvalidValue(
+            "There is nothing to cut out: give a picture, or a prompt to paint one from.", param="picture"
+        )
+    if fields.get("what") is not None and fields.get("mask") is not None:
+        raise InvalidValue("Say what to take away, or give a mask: one of them.", param="what")
     if fields["prompt"] is None and source is not None:
         fields["prompt"] = given[source].prompt
     if fields["prompt"] is None:
@@ -94,7 +103,7 @@ def _task(fields: dict[str, Any], given: Mapping[str, Given]) -> None:
             raise InvalidValue(
                 f"{len(weights)} weights are given for {len(fields['pictures'])} pictures.", param="weights"
             )
-        if not all(math.isfinite(w) and w >= 0 for w in weights) or sum(weights) == 0:
+        if min(weights) < 0 or not 0 < sum(weights) < math.inf:
             raise InvalidValue("Weights are numbers from 0 on, and one of them is above it.", param="weights")
 
 
@@ -209,3 +218,36 @@ def _limits(fields: dict[str, Any], spec: Spec) -> None:
         )
     if not spec.guided and fields["guidance"] not in (0, 1):
         raise InvalidValue(f"{spec.name} is distilled: it takes no guidance.", param="guidance")
+
+
+def _format(fields: dict[str, Any], given: Mapping[str, Given]) -> None:
+    """Refuse a file that would lose what the task promises: pixels that stay as they are, or transparency."""
+    form, source = fields["format"], fields.get("picture")
+    if _keeps(fields) and (form == "jpeg" or (form == "webp" and fields["quality"] < 100)):
+        raise InvalidValue(
+            f"What this leaves alone keeps its pixels byte for byte, and a lossy {form} file would change them.",
+            param="format",
+            hint="Use --format png, or --format webp --quality 100.",
+        )
+    clear = source is not None and given[source].clear and fields["task"] in ("upscale", "expand")
+    if form == "jpeg" and (clear or fields["task"] == "cutout"):
+        raise InvalidValue(
+            "A jpeg file holds no transparency, and this picture has some.", param="format", hint="Use png or webp."
+        )
+
+
+def _keeps(fields: dict[str, Any]) -> bool:
+    """Say whether a task leaves pixels of its picture alone."""
+    match fields["task"]:
+        case "fill" | "erase":
+            return True
+        case "expand":
+            return fields["zoom"] is None
+        case "edit":
+            whole = any(turn["whole"] and turn["kind"] != "background" for turn in fields["turns"] or ())
+            return fields["mask"] is not None or fields["strength"] == 0 or not whole
+        case "vary":
+            return bool(fields["strength"] == 0)
+        case "upscale":
+            return bool(fields["factor"] == 1 and fields["detail"] == 0)
+    return False

@@ -32,6 +32,18 @@ ENGINES_OF: dict[str, tuple[str, ...]] = {
 """Which engines can run a family, in order of preference."""
 
 
+INSTRUCT = frozenset(
+    {
+        "StableDiffusionInstructPix2PixPipeline",
+        "StableDiffusionXLInstructPix2PixPipeline",
+        "FluxKontextPipeline",
+        "QwenImageEditPipeline",
+        "QwenImageEditPlusPipeline",
+    }
+)
+"""Diffusers pipelines that take a picture and an instruction: they edit and do nothing else."""
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -148,6 +160,11 @@ class Spec(_Frozen):
         return hash(self.model_dump_json())
 
     @property
+    def follows(self) -> bool:
+        """Whether the model itself follows instructions, and only edits."""
+        return self.pipeline in INSTRUCT
+
+    @property
     def kind(self) -> str:
         """The part of `source` before the colon."""
         return self.source.split(":", 1)[0]
@@ -236,6 +253,27 @@ _ROWS: list[dict[str, Any]] = [
         "source": "hub:Qwen/Qwen-Image",
         "licence": _licence("Apache-2.0", True),
         **_pipeline("QwenImagePipeline", 1328, 50, 4.0),
+    },
+    {
+        "name": "instruct-pix2pix",
+        "title": "InstructPix2Pix",
+        "source": "hub:timbrooks/instruct-pix2pix",
+        "licence": _licence("MIT", True, conditions="Fine-tuned from Stable Diffusion 1.5; " + _OPENRAIL),
+        **_pipeline("StableDiffusionInstructPix2PixPipeline", 512, 30, 7.5, multiple=8),
+    },
+    {
+        "name": "flux-kontext",
+        "title": "FLUX.1 Kontext dev",
+        "source": "hub:black-forest-labs/FLUX.1-Kontext-dev",
+        "licence": _licence("LicenseRef-FLUX-1-dev-Non-Commercial", False),
+        **_pipeline("FluxKontextPipeline", 1024, 28, 2.5, negative=False),
+    },
+    {
+        "name": "qwen-image-edit",
+        "title": "Qwen-Image-Edit",
+        "source": "hub:Qwen/Qwen-Image-Edit",
+        "licence": _licence("Apache-2.0", True),
+        **_pipeline("QwenImageEditPipeline", 1024, 50, 4.0),
     },
     {
         "name": "z-image-turbo",

@@ -122,9 +122,10 @@ class Studio:
         from fantascope.intake import read_words, take_in
 
         request, given = take_in(request, self.gallery)
-        return resolve(
-            read_words(request, given, self.embed, self.describe, self._ask()), self.specs, self.settings, given
-        )
+        spec = self.specs.get(getattr(request, "model", None) or self.settings.model)
+        follows = spec is not None and spec.follows
+        read = read_words(request, given, self.embed, self.describe, self._ask(), follows=follows)
+        return resolve(read, self.specs, self.settings, given)
 
     def _ask(self) -> Any:
         """Return what reads an instruction with the language model that is set, or None."""
@@ -277,6 +278,7 @@ class Studio:
                 "attribution": tuple(dict.fromkeys(a for receipt in receipts for a in receipt.attribution)),
                 "cost": Cost(),
                 "batch": Batch(),
+                "composite": any(receipt.composite for receipt in receipts),
                 "private": private,
             }
         )
@@ -316,6 +318,8 @@ class Studio:
         request = job.request.replace(n=1, seed=output.seed, preview=False)
         parents = list(dict.fromkeys(ref for _, ref in request.walk(PICTURE)))
         opened = [self.gallery.get(ref) for ref in parents]
+        # A mask says where: none of its pixels are in the picture.
+        shown = {ref for name, ref in request.walk(PICTURE) if name != "mask"}
         ran = engine.ran() if output.painted else engine.ran().model_copy(update={"weights": ()})
         own = [reason for reason in ran.reasons if reason not in engine.choice.reasons]
         credit = filter(None, (job.spec.attribution, job.spec.licence.attribution)) if output.painted else ()
@@ -332,7 +336,7 @@ class Studio:
             attribution=tuple(dict.fromkeys((*credit, *inherited(opened)))),
             batch=Batch(n=output.batch, index=output.index, first=output.first),
             found=output.found,
-            composite=any(is_composite(one) for one in opened),
+            composite=any(is_composite(one) for one in opened if one.id in shown),
             private=request.private or any(one.receipt is not None and one.receipt.private for one in opened),
         )
         return self._seal(output, draft, request.format, request.quality, opened)

@@ -14,9 +14,11 @@ import torch
 from tests.engines import tiny, tiny_ldm
 
 from fantascope.artifact import Output, Step
-from fantascope.engines.base import Choice, Engine
+from fantascope.engines.base import Choice, Engine, Inputs
+from fantascope.engines.load import choose
 from fantascope.engines.pipeline import PipelineEngine, pipeline_class
 from fantascope.errors import BrokenModelFile, InvalidValue, ModelError, UnknownName, UnsafeModelFile, Unsupported
+from fantascope.request import Edit
 from fantascope.settings import Settings
 
 CPU = Choice("pipeline", "cpu", "fp32", (), "torch")
@@ -210,3 +212,24 @@ def test_a_pickled_component_is_refused(home: Path, tmp_path: Path) -> None:
     weights.rename(weights.with_name("diffusion_pytorch_model.bin"))
     with pytest.raises(UnsafeModelFile, match="can run any code"):
         PipelineEngine.load(tiny.spec_of(folder, "pipeline"), CPU, Settings(home=home))
+
+
+def test_a_model_that_follows_instructions_edits_a_picture(home: Path) -> None:
+    kind = "StableDiffusionInstructPix2PixPipeline"
+    spec = tiny.spec_of(tiny.pix2pix(), "pipeline", pipeline=kind)
+    assert spec.follows
+    engine = PipelineEngine.load(spec, CPU, Settings(home=home))
+    picture = np.random.default_rng(0).integers(0, 255, (1, 32, 48, 3), np.uint8)
+    asked = Edit(**(tiny.ask(**SMALL).model_dump() | {"task": "edit", "picture": "x", "instruction": "make it red"}))
+
+    def edited(picture: np.ndarray, **more: Any) -> np.ndarray:
+        outputs = engine.render(asked.replace(**more), Inputs(size=(48, 32), pictures=picture))
+        return next(event.pixels for event in outputs if isinstance(event, Output))
+
+    first = edited(picture)
+    assert first.shape == (32, 48, 3)
+    assert (edited(picture) == first).all()
+    assert (edited(255 - picture) != first).any(), "the picture is seen"
+    assert (edited(picture, prompt="zzz") != first).any(), "the instruction is seen"
+    with pytest.raises(Unsupported, match="follows instructions"):
+        choose(spec, {"task": "imagine"}, Settings(home=home))

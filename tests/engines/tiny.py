@@ -208,6 +208,23 @@ def sd(version: int = 1, velocity: bool = False) -> Path:
 
 
 @cache
+def pix2pix() -> Path:
+    """Build InstructPix2Pix, whose network also sees the picture's latents, as a diffusers folder."""
+    from diffusers import StableDiffusionInstructPix2PixPipeline
+
+    parts = sd_parts(1) | {"unet": unet(32, in_channels=8)}
+    pipe = StableDiffusionInstructPix2PixPipeline(
+        **parts,
+        tokenizer=clip_words(),
+        scheduler=schedule(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    return saved("pix2pix", pipe)
+
+
+@cache
 def xl() -> Path:
     """Build SDXL base as a diffusers folder."""
     from diffusers import StableDiffusionXLPipeline

@@ -29,7 +29,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 }
 """Task -> fields that are words without a flag; of all other tasks that is the picture."""
 
-OWN = ("task", "width", "height", "turns")
+OWN = ("task", "width", "height", "turns", "controls")
 """Fields the command line builds itself (`--size WxH` gives both sides), or that only resolving fills."""
 
 HIDDEN: dict[str, tuple[str, ...]] = {

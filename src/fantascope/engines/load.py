@@ -113,7 +113,10 @@ def choose(spec: Spec, fields: Mapping[str, Any], settings: Settings) -> Choice:
 
 def _lacks(name: str, spec: Spec, wish: _Wish, settings: Settings) -> ModelError | None:
     """Return the error that says why this engine cannot do it, or None."""
-    if wish.task not in ABLE[name]:
+    tasks = frozenset({"edit"}) if spec.follows else ABLE[name]
+    if spec.follows and wish.task != "edit":
+        return Unsupported(f"{spec.name!r} follows instructions about a picture and does nothing else.", param="model")
+    if wish.task not in tasks:
         return Unsupported(f"the engine {name!r} cannot do the task {wish.task!r}.", param="engine")
     if wish.precision is not None and wish.precision not in PRECISIONS[name]:
         able = ", ".join(PRECISIONS[name])

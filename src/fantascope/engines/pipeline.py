@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from fantascope.artifact import Output, Step
 from fantascope.core.seeds import noise
@@ -31,9 +32,9 @@ from fantascope.engines.safefile import SafeFile
 from fantascope.engines.weights import Place, open_place, weigh
 from fantascope.errors import BrokenModelFile, InvalidValue, ModelError, UnknownName, Unsupported
 from fantascope.receipt import Ran, Weight
-from fantascope.request import Imagine, Request
+from fantascope.request import Painting, Request
 from fantascope.settings import Settings
-from fantascope.spec import Spec
+from fantascope.spec import INSTRUCT, Spec
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +62,16 @@ class Stopped(Exception):
     """Raised inside a pipeline's callback when nobody reads on."""
 
 
+def _sized(request: Painting, size: tuple[int, int]) -> Painting:
+    """Return the request at the size that the model works at."""
+    sized: Painting = request.replace(width=size[0], height=size[1], upscale=1)
+    return sized
+
+
 class PipelineEngine:
     """A loaded diffusers pipeline; paints one picture after another."""
 
-    supports = frozenset({"imagine"})
+    supports = frozenset({"imagine", "edit"})
 
     def __init__(
         self, spec: Spec, choice: Choice, pipe: Any, upscaler: Upscaler | None, weights: tuple[Weight, ...]
@@ -126,26 +133,30 @@ class PipelineEngine:
             return cls(spec, choice, pipe, load_upscaler(place) if upscales else None, weights)
 
     def render(self, request: Request, inputs: Inputs = Inputs()) -> Iterator[Step | Output]:
-        """Yield a `Step` after every sampler step and one `Output` per picture of a resolved `Imagine`.
+        """Yield a `Step` after every sampler step and one `Output` per picture of a resolved request.
 
         Raises:
             Unsupported: the pipeline cannot honour a field; `param` names it.
             InvalidValue: the size is not one of this model's.
             ModelError: the device has not enough memory.
         """
-        assert isinstance(request, Imagine) and request.n is not None and request.steps is not None
+        assert isinstance(request, Painting) and request.n is not None and request.steps is not None
         assert request.seed is not None and request.upscale is not None
+        assert request.width is not None and request.height is not None
+        if inputs.size is not None:
+            request = _sized(request, inputs.size)
         self.check(request)
-        for index in range(request.n):
-            seed = request.seed + index
-            yield Step(step=0, steps=request.steps, stage="encode", index=index, total=request.n)
+        steps, factor, total = request.steps or 1, request.upscale or 1, request.n or 1
+        for index in range(total):
+            seed = (request.seed or 0) + index
+            yield Step(step=0, steps=steps, stage="encode", index=index, total=total)
             pixels = None
             with within_memory(self.device):
-                for event in bridge(self.pipe, self.arguments(request, seed)):
+                for event in bridge(self.pipe, self.arguments(request, seed, inputs)):
                     if isinstance(event, int):
-                        yield Step(step=min(event, request.steps), steps=request.steps, index=index, total=request.n)
+                        yield Step(step=min(event, steps), steps=steps, index=index, total=total)
                     else:
-                        pixels = self._enlarged(event, request.upscale)
+                        pixels = self._enlarged(event, factor)
             assert pixels is not None
             if pixels.shape[:2] != (request.height, request.width):
                 made = f"{pixels.shape[1]}x{pixels.shape[0]}"
@@ -154,7 +165,7 @@ class PipelineEngine:
                 )
             yield Output(pixels=pixels, index=index, seed=seed)
 
-    def check(self, request: Imagine) -> None:
+    def check(self, request: Painting) -> None:
         """Refuse what this pipeline cannot honour; see `render`."""
         name, spec = type(self.pipe).__name__, self.spec
         refused: dict[str, str] = {}
@@ -186,7 +197,7 @@ class PipelineEngine:
                     param=param,
                 )
 
-    def _check_length(self, request: Imagine) -> None:
+    def _check_length(self, request: Painting) -> None:
         """Refuse a prompt that no text encoder would read to its end: the pipeline would cut it silently."""
         most = inspect.signature(type(self.pipe).__call__).parameters.get("max_sequence_length")
         for param in ("prompt", "negative_prompt"):
@@ -204,7 +215,7 @@ class PipelineEngine:
                 name = type(self.pipe).__name__
                 raise Unsupported(f"{name} reads at most {limit} tokens; {param} has {over} more.", param=param)
 
-    def arguments(self, request: Imagine, seed: int) -> dict[str, Any]:
+    def arguments(self, request: Painting, seed: int, inputs: Inputs = Inputs()) -> dict[str, Any]:
         """Return the arguments of the pipeline's call for one picture: only what its signature has."""
         assert request.width is not None and request.height is not None and request.upscale is not None
         height, width = request.height // request.upscale, request.width // request.upscale
@@ -218,6 +229,8 @@ class PipelineEngine:
             "use_resolution_binning": False,
             **self._guidance(request),
         }
+        if inputs.pictures is not None:
+            found["image"] = Image.fromarray(inputs.pictures[0])
         if request.negative_prompt:
             found["negative_prompt"] = request.negative_prompt
         if request.guidance_rescale not in (None, 0):
@@ -243,7 +256,7 @@ class PipelineEngine:
         transformer = getattr(self.pipe, "transformer", None)
         return bool(getattr(getattr(transformer, "config", None), "guidance_embeds", False))
 
-    def _guidance(self, request: Imagine) -> dict[str, Any]:
+    def _guidance(self, request: Painting) -> dict[str, Any]:
         """Translate our guidance, `uncond + g (cond - uncond)`, to the pipeline's own argument."""
         if not self.spec.guided:
             return {"guidance_scale": self.spec.defaults.guidance}
@@ -269,7 +282,7 @@ class PipelineEngine:
         more = {"use_karras_sigmas": True} if schedule == "karras" else {}
         return getattr(import_module("diffusers"), SCHEDULERS[name]).from_config(self._scheduler.config, **more)
 
-    def _karras(self, request: Imagine) -> bool:
+    def _karras(self, request: Painting) -> bool:
         return (
             request.schedule == "karras"
             and request.sampler in ("euler", "heun", "dpmpp_2m")
@@ -366,6 +379,8 @@ def pipeline_class(name: str) -> Any:
     if kind is None:
         raise UnknownName("pipeline", name, [known for known in dir(diffusers) if known.endswith("Pipeline")])
     parameters = inspect.signature(kind.__call__).parameters
+    if name in INSTRUCT and {"prompt", "image", "num_inference_steps"} <= set(parameters):
+        return kind
     if not {"prompt", "height", "width", "num_inference_steps"} <= set(parameters) or "num_frames" in parameters:
         raise Unsupported(f"{name} does not make pictures from text alone.", param="model")
     if "callback_on_step_end" not in parameters:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from fantascope.errors import InvalidPicture, ProvenanceError, UnknownName
 from fantascope.provenance import infotext, png
-from fantascope.provenance.manifest import RECEIPT_ID, TRAINED
+from fantascope.provenance.manifest import RECEIPT_ID, source_type
 from fantascope.provenance.pictures import MAX_PIXELS, Probe
 from fantascope.receipt import Receipt
 
@@ -88,7 +88,7 @@ def xmp_packet(receipt: Receipt) -> bytes:
  rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/"
  xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" xmlns:plus="http://ns.useplus.org/ldf/xmp/1.0/"
  xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" xmlns:fantascope="{FANTASCOPE_NS}"
- Iptc4xmpExt:DigitalSourceType="{TRAINED}"
+ Iptc4xmpExt:DigitalSourceType="{source_type(receipt)}"
  plus:DataMining="http://ns.useplus.org/ldf/vocab/DMI-PROHIBITED-AIMLTRAINING"
  xmp:CreatorTool={quoteattr(program)} photoshop:Credit={quoteattr(f"Made with {program}")}
  fantascope:receipt={quoteattr(receipt.id)}>

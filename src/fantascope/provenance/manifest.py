@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,13 +16,18 @@ from typing import Any
 
 from fantascope.artifact import MEDIA_TYPES
 from fantascope.errors import ProvenanceError
-from fantascope.provenance import pictures
+from fantascope.provenance import pictures, png
 from fantascope.provenance.cites import cites_of
 from fantascope.provenance.keys import Keys
 from fantascope.receipt import Receipt
 
+log = logging.getLogger(__name__)
+
 TRAINED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """IPTC's word for: made by a model that was trained."""
+
+COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+"""IPTC's word for: put together of pixels that such a model made and others."""
 
 GENERATED = ("trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "algorithmicMedia")
 RECEIPT_LABEL, MINING_LABEL = "org.fantascope.receipt", "cawg.training-mining"
@@ -29,8 +35,9 @@ USES = ("cawg.ai_generative_training", "cawg.ai_training", "cawg.ai_inference", 
 UNTRUSTED = "signingCredential.untrusted"
 RECEIPT_ID = re.compile(r"[0-9a-f]{16}")
 
-_WRITE = {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_after_sign": False}}
-_READ = {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": True}
+_OFFLINE = {"remote_manifest_fetch": False, "ocsp_fetch": False}
+_WRITE = {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_after_sign": False, **_OFFLINE}}
+_READ = {"verify_trust": True, **_OFFLINE}
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,8 @@ class Manifest:
 
 
 def record_of(receipt: Receipt) -> dict[str, Any]:
-    """Return what the manifest says of a receipt; of a private one: id, pixels, licences, and what the model cites."""
+    """Return what the manifest says of a receipt; of a private one: id, pixels, licences, what the model cites, and
+    the proof of an edit, which names no words and no settings."""
     if not receipt.private:
         return receipt.dump()
     weights = [{"part": w.part, "sha256": w.sha256, "licence": w.licence} for w in receipt.ran.weights]
@@ -73,6 +81,7 @@ def record_of(receipt: Receipt) -> dict[str, Any]:
         "fantascope": receipt.fantascope,
         "spec": cites_of(receipt.spec),
         "ran": {"weights": weights},
+        "kept": None if receipt.kept is None else receipt.kept.model_dump(mode="json"),
     }
 
 
@@ -84,7 +93,8 @@ def sign(data: bytes, form: str, receipt: Receipt, keys: Keys, parents: Sequence
         form: `png`, `jpeg` or `webp`.
         receipt: Closed receipt.
         keys: Signing keys.
-        parents: Files this picture was made from, kept as ingredients with their own manifests.
+        parents: Files this picture was made from, kept as ingredients with their own manifests; of a private receipt
+            without them, since they may hold the words that are to be left out.
 
     Raises:
         ProvenanceError: the manifest cannot be made.
@@ -101,9 +111,17 @@ def sign(data: bytes, form: str, receipt: Receipt, keys: Keys, parents: Sequence
         ):
             for index, parent in enumerate(parents):
                 raw = pictures.load(parent)
+                if receipt.private:
+                    raw = _bare(raw)
                 kind = MEDIA_TYPES[pictures.probe(raw).form]
-                ingredient = {"title": f"parent {index}", "relationship": "inputTo", "label": f"parent-{index}"}
-                builder.add_ingredient(ingredient, kind, io.BytesIO(raw))
+                role = "parentOf" if index == 0 and _opened(receipt) else "inputTo"
+                ingredient = {"title": f"parent {index}", "relationship": role, "label": f"parent-{index}"}
+                try:
+                    builder.add_ingredient(ingredient, kind, io.BytesIO(raw))
+                except c2pa.C2paError as error:  # a foreign manifest may be broken in ways that cannot be recorded
+                    log.info("%s's manifest is left out: %s", ingredient["title"], error)
+                    raw = _bare(raw)
+                    builder.add_ingredient(ingredient, MEDIA_TYPES[pictures.probe(raw).form], io.BytesIO(raw))
             builder.sign(signer, MEDIA_TYPES[form], io.BytesIO(data), target)
     except c2pa.C2paError as error:
         raise ProvenanceError(f"The picture cannot be signed: {error}") from error
@@ -141,23 +159,46 @@ def read_manifest(source: Path | bytes, trust: bytes = b"") -> Manifest | None:
 
 def _definition(receipt: Receipt, form: str, parents: int) -> dict[str, Any]:
     agent = {"name": "Fantascope", "version": receipt.fantascope}
-    created: dict[str, Any] = {
+    names = [f"parent-{index}" for index in range(parents)]
+    done: dict[str, Any] = {
         "action": "c2pa.created",
-        "digitalSourceType": TRAINED,
+        "digitalSourceType": source_type(receipt),
         "softwareAgent": agent,
     }
-    if parents:
-        created["parameters"] = {"ingredientIds": [f"parent-{index}" for index in range(parents)]}
+    actions = [done]
+    if names and _opened(receipt):
+        done["action"] = "c2pa.edited"
+        actions = [{"action": "c2pa.opened", "parameters": {"ingredientIds": names[:1]}}, done]
+        names = names[1:]
+    if names:
+        done["parameters"] = {"ingredientIds": names}
     return {
         "claim_generator_info": [agent],
         "title": f"fantascope-{receipt.id}",
         "format": MEDIA_TYPES[form],
         "assertions": [
-            {"label": "c2pa.actions.v2", "data": {"actions": [created]}},
+            {"label": "c2pa.actions.v2", "data": {"actions": actions}},
             {"label": MINING_LABEL, "data": {"entries": {use: {"use": "notAllowed"} for use in USES}}},
             {"label": RECEIPT_LABEL, "kind": "Json", "data": record_of(receipt)},
         ],
     }
+
+
+def source_type(receipt: Receipt) -> str:
+    """Return IPTC's digital source type of a receipt: made by a model, or with pixels in it that were handed in."""
+    return COMPOSITE if receipt.composite else TRAINED
+
+
+def _opened(receipt: Receipt) -> bool:
+    """Say whether the first parent is the picture that was edited, not one of several that went in."""
+    picture = receipt.request.get("picture")
+    return picture is not None and receipt.parents[:1] == (picture,)
+
+
+def _bare(raw: bytes) -> bytes:
+    """Return a picture with nothing in it but its pixels."""
+    found = pictures.probe(raw)
+    return found.drawn if found.form == "png" else png.write(pictures.decode(found), {})
 
 
 def _manifest(report: dict[str, Any]) -> Manifest:

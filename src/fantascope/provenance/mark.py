@@ -60,11 +60,15 @@ SCALES = (0.3, 2.5)
 
 @dataclass(frozen=True)
 class Mark:
-    """What `read` found: the id (or None), the share of signs that agreed beyond chance 0 … 1, and how."""
+    """What `read` found: the id (or None), the share of signs that agreed beyond chance 0 … 1, and how.
+
+    `at` is the left and top of one of the pattern's tiles, 0 … 60 pixels, where the mark has its own size.
+    """
 
     payload: str | None
     confidence: float
     how: str
+    at: tuple[int, int] | None = None
 
 
 def can_mark(pixels: Pixels) -> bool:
@@ -118,12 +122,13 @@ def read(pixels: Pixels) -> Mark:
         return Mark(None, 0.0, "the picture is one plain colour")
     found = _decode(_lines(signal, 1.0))
     if found:
-        return Mark(*found, "at its own size")
+        payload, confidence, (down, right) = found
+        return Mark(payload, confidence, "at its own size", ((right + left) % PERIOD, (down + top) % PERIOD))
     for scale in (0.5, *_periods(signal)):
         tried = [_lines(signal, scale * near) for near in (0.9985, 0.99925, 1.0, 1.00075, 1.0015)]
         found = _decode(max(tried, key=lambda lines: float(_shifts(lines).max())))
         if found:
-            return Mark(*found, f"at {scale:.2f} of its first size")
+            return Mark(*found[:2], f"at {scale:.2f} of its first size")
     return Mark(None, 0.0, "no mark could be read")
 
 
@@ -277,8 +282,8 @@ def _shifts(lines: Any) -> Any:
     return np.fft.ifft2(plane).real
 
 
-def _decode(lines: Any) -> tuple[str, float] | None:
-    """Return the payload and its confidence, trying the shifts that fit the pilot best."""
+def _decode(lines: Any) -> tuple[str, float, tuple[int, int]] | None:
+    """Return the payload, its confidence and its shift (down, right), trying the shifts that fit the pilot best."""
     waves, scramble, pilots = _band()
     fit = _shifts(lines)
     best = np.argsort(fit, axis=None)[::-1][:CANDIDATES]
@@ -286,10 +291,11 @@ def _decode(lines: Any) -> tuple[str, float] | None:
     turned = lines[pilots:] * np.exp(2j * np.pi / PERIOD * (shifts @ waves[pilots:].T))
     pairs = np.stack([turned.real * scramble[pilots:].real, turned.imag * scramble[pilots:].imag], -1)
     soft = pairs.reshape(len(shifts), code.SYMBOLS).astype(np.float32)
-    for row, payload in zip(soft, code.decode(soft), strict=True):
+    for row, payload, shift in zip(soft, code.decode(soft), shifts, strict=True):
         if payload is not None:
             agree = float((np.sign(row) == code.encode(payload)).mean())
-            return payload.hex(), max(0.0, 2 * agree - 1)
+            down, right = (round(float(side)) for side in shift)
+            return payload.hex(), max(0.0, 2 * agree - 1), (down, right)
     return None
 
 

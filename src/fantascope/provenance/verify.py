@@ -20,7 +20,7 @@ from fantascope.provenance.cites import cited
 from fantascope.provenance.manifest import Manifest
 from fantascope.provenance.pictures import Probe
 from fantascope.provenance.sealing import pixels_hash
-from fantascope.receipt import Receipt, receipt_id
+from fantascope.receipt import Kept, Receipt, receipt_id
 from fantascope.settings import Settings
 
 Verdict = Literal["holds", "absent", "fails", "unknown"]
@@ -293,8 +293,9 @@ def _compare_text(receipt: Receipt, text: str | None, right: list[str], wrong: l
 
 def _edit(file: _File) -> list[Check]:
     """Judge the proof of an edit, where the record holds one."""
-    kept = file.receipt.kept if file.receipt is not None else None
-    if kept is None:
+    try:
+        kept = Kept.model_validate(file.record.get("kept"))
+    except ValueError:
         return []
     where = f"mask {shown(kept.mask[7:19])}, {kept.touched:.1%} of the pixels"
     if not file.vouched:
@@ -327,7 +328,9 @@ def _disclosure(file: _File) -> Check:
     if not said:
         return Check(name, "absent", "Nothing in the file says whether an AI model made it.")
     word = "" if file.vouched else " (unsigned)"
-    return Check(name, "holds", f"Made by an AI model{word}: {'; '.join(said)}.")
+    composite = (signed[0] if signed else plain) == "compositeWithTrainedAlgorithmicMedia"
+    made = "Pixels of an AI model and others put together" if composite else "Made by an AI model"
+    return Check(name, "holds", f"{made}{word}: {'; '.join(said)}.")
 
 
 def _training(file: _File) -> Check:

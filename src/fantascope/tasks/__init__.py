@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 from fantascope.artifact import Output, Step
 from fantascope.tasks.cutout import cutout
-from fantascope.tasks.edit import blend, erase, expand, fill, tile, vary
+from fantascope.tasks.edit import blend, expand, fill, tile, vary
 from fantascope.tasks.enlarge import upscale
 from fantascope.tasks.image import annotate, imagine
-from fantascope.tasks.instruct import edit
+from fantascope.tasks.instruct import edit, erase
 
 Task = Callable[..., Iterator[Step | Output]]
 

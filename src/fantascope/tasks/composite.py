@@ -39,7 +39,9 @@ def composite(parent: Pixels, painted: Pixels, mask: Any, feather: int) -> Pixel
     share = (soft(touched, feather) * mask)[..., None]
     base, new = parent[..., :3].astype(np.float32), painted.astype(np.float32)
     if touched.any() and not touched.all():
-        new = new + tone(base - new, touched)
+        # What is transparent has colours that nobody sees: they say nothing of the tone.
+        seen = parent[..., 3] == 255 if parent.shape[2] == 4 else np.ones_like(touched)
+        new = new + tone(base - new, touched, seen)
     mixed = np.clip(np.rint(base + (new - base) * share), 0, 255).astype(np.uint8)
     out = parent.copy()
     out[..., :3] = np.where(touched[..., None], mixed, parent[..., :3])
@@ -70,11 +72,11 @@ def soft(touched: Any, feather: int) -> Floats:
     return np.asarray(total / max(1, rounds), np.float32)
 
 
-def tone(difference: Floats, touched: Any) -> Floats:
-    """Return `(H, W, 3)`: the difference just outside the region, spread over its inside."""
+def tone(difference: Floats, touched: Any, seen: Any) -> Floats:
+    """Return `(H, W, 3)`: the difference just outside the region, where it is `seen`, spread over its inside."""
     near = Image.fromarray(np.where(touched, 255, 0).astype(np.uint8)).filter(ImageFilter.MaxFilter(2 * BAND + 1))
     small = np.abs(difference).max(2) <= MOST
-    known = ((np.asarray(near) > 0) & ~touched & small).astype(np.float32)
+    known = ((np.asarray(near) > 0) & ~touched & small & seen).astype(np.float32)
     if not known.any():
         return np.zeros_like(difference)
     return _spread(difference * known[..., None], known)

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from fantascope.errors import InvalidValue
+from fantascope.prompt.grammar import plural
 from fantascope.tasks.pixels import Pixels, opaque
 
 SURE = 0.4
@@ -63,7 +64,13 @@ def describe(pixels: Pixels, detector: Any) -> str:
 def background(pixels: Pixels) -> str:
     """Return the name of the colour nearest to the middle of what the border shows."""
     small = np.asarray(Image.fromarray(pixels).resize((64, 64), Image.Resampling.BOX), np.float32)
-    border = np.concatenate([small[:3].reshape(-1, 3), small[-3:].reshape(-1, 3), small[:, :3].reshape(-1, 3)])
+    sides = [
+        small[:3].reshape(-1, 3),
+        small[-3:].reshape(-1, 3),
+        small[:, :3].reshape(-1, 3),
+        small[:, -3:].reshape(-1, 3),
+    ]
+    border = np.concatenate(sides)
     middle = np.median(border, 0)
     return min(BACKGROUNDS, key=lambda name: float(((middle - BACKGROUNDS[name]) ** 2).sum()))
 
@@ -71,8 +78,8 @@ def background(pixels: Pixels) -> str:
 def _counted(name: str, count: int) -> str:
     if count == 1:
         return _article(name)
-    plural = name + ("es" if name.endswith(("s", "x", "ch", "sh")) else "s")
-    return f"{NUMBERS[count] if count < len(NUMBERS) else count} {plural}"
+    rest, _, noun = name.rpartition(" ")
+    return " ".join([str(NUMBERS[count] if count < len(NUMBERS) else count), *filter(None, [rest]), plural(noun)])
 
 
 def _article(noun: str) -> str:

@@ -14,7 +14,6 @@ import numpy as np
 from fantascope.artifact import Artifact, Kept, Output, Step
 from fantascope.engines.base import Engine, Inputs
 from fantascope.tasks.composite import composite, spread
-from fantascope.tasks.cutout import healed
 from fantascope.tasks.pixels import Mask, Pixels, opaque, open_mask, open_pixels, own_mask, resized, resized_mask
 from fantascope.tasks.region import box_of
 
@@ -30,7 +29,7 @@ def vary(request: Any, engine: Engine, open_: Open) -> Events:
     parent = open_pixels(open_(request.picture))
     size = parent.shape[1], parent.shape[0]
     if request.strength == 0:
-        yield from _unchanged(request, parent)
+        yield from unchanged(request, parent)
         return
     work = engine.spec.sizes.working(*size)
     inputs = Inputs(size=work, pictures=resized(opaque(parent), work)[None], strength=request.strength)
@@ -46,14 +45,6 @@ def fill(request: Any, engine: Engine, open_: Open) -> Events:
     """
     parent = open_pixels(open_(request.picture))
     yield from repaint(request, engine, parent, find_mask(request, parent, open_), request.region)
-
-
-def erase(request: Any, engine: Engine, open_: Open) -> Events:
-    """Paint what is around the masked region on into it: its tones are spread over it, then painted over."""
-    parent = open_pixels(open_(request.picture))
-    mask = find_mask(request, parent, open_)
-    tolerance = float(engine.spec.defaults.of("cutout")["tolerance"])
-    yield from repaint(request, engine, parent, mask, request.region, healed(opaque(parent), mask, tolerance))
 
 
 def expand(request: Any, engine: Engine, open_: Open) -> Events:
@@ -79,7 +70,9 @@ def _around(request: Any, engine: Engine, picture: Pixels, at: tuple[int, int], 
     canvas[top : top + height, left : left + width] = picture
     mask = np.ones((size[1], size[0]), np.float32)
     mask[top : top + height, left : left + width] = 0
-    start = spread(opaque(canvas) if picture.shape[2] == 3 else canvas[..., :3], mask > 0)
+    flat = np.ascontiguousarray(canvas[..., :3])
+    flat[top : top + height, left : left + width] = opaque(picture)
+    start = spread(flat, mask > 0)
     canvas[mask > 0, :3] = start[mask > 0]
     if picture.shape[2] == 4:
         canvas[mask > 0, 3] = 255
@@ -138,7 +131,7 @@ def repaint(
         start: `(H, W, 3)`, what the region is painted over where strength is below 1; the parent if not given.
     """
     if _strength(request) == 0:
-        yield from _unchanged(request, parent)
+        yield from unchanged(request, parent)
         return
     left, top, right, bottom = _box(mask) if region == "masked" else (0, 0, parent.shape[1], parent.shape[0])
     source = (opaque(parent) if start is None else start)[top:bottom, left:right]
@@ -165,7 +158,7 @@ def _strength(request: Any) -> float:
     return float(getattr(request, "strength", 1.0))
 
 
-def _unchanged(request: Any, parent: Pixels) -> Events:
+def unchanged(request: Any, parent: Pixels) -> Events:
     """Give the picture back: strength 0 paints nothing."""
     nothing = np.zeros(parent.shape[:2], bool)
     for k in range(request.n):

@@ -11,6 +11,7 @@ import numpy as np
 
 from fantascope.artifact import Artifact, Output, Step
 from fantascope.engines.base import Engine, Inputs
+from fantascope.tasks.edit import unchanged
 from fantascope.tasks.pixels import Pixels, opaque, open_pixels, resized
 
 Events = Iterator[Step | Output]
@@ -26,14 +27,17 @@ def upscale(request: Any, engine: Engine, open_: Callable[[str], Artifact]) -> E
     """Enlarge a picture by `factor`: by the Spec's upscaler and Lanczos filtering for the rest, or by that alone.
 
     With `detail` above 0, windows of what the model paints at once are painted over at the new size with that strength.
-    Alpha is enlarged by Lanczos filtering.
+    Alpha is enlarged by Lanczos filtering. Factor 1 without detail gives the picture back.
     """
     parent = open_pixels(open_(request.picture))
+    if request.factor == 1 and request.detail == 0:
+        yield from unchanged(request, parent)
+        return
     size = request.width, request.height
-    upscaler = engine.spec.upscaler
+    upscaler = engine.spec.upscaler if request.factor > 1 and hasattr(engine, "upscale") else None
     yield Step(0, request.steps, "upscale", total=request.n)
     large = opaque(parent)
-    if upscaler is not None and request.factor > 1 and hasattr(engine, "upscale"):
+    if upscaler is not None:
         large = _upscaled(engine, large, upscaler)
     large = resized(large, size)
     for k in range(request.n):

@@ -17,18 +17,19 @@ from PIL import Image, ImageFilter
 
 from fantascope.artifact import Artifact, Kept, Output, Step
 from fantascope.engines.base import Engine, Inputs, LatentEngine
-from fantascope.errors import InvalidPicture, Unsupported
+from fantascope.errors import InvalidPicture, InvalidValue, Unsupported
 from fantascope.prompt.parse import parse
 from fantascope.prompt.setting import local_prompt
 from fantascope.tasks.composite import composite
 from fantascope.tasks.cutout import cut, healed
-from fantascope.tasks.edit import repaint
+from fantascope.tasks.edit import find_mask, repaint, unchanged
 from fantascope.tasks.pixels import Mask, Pixels, opaque, open_mask, open_pixels, resized
 from fantascope.tasks.region import (
     WISHES,
     beside,
     box_of,
     cells_to_mask,
+    changed,
     disagreement,
     free_place,
     locate,
@@ -58,13 +59,62 @@ def edit(request: Any, engine: Engine, open_: Callable[[str], Artifact]) -> Even
 
     Raises:
         Unsupported: the engine does not show its parts, so the region cannot be found in it.
+        InvalidValue: a turn means words that its prompt does not hold.
     """
     parent = open_pixels(open_(request.picture))
+    for turn in request.turns:
+        _check(turn)
+    if request.strength == 0:
+        yield from unchanged(request, parent)
+        return
     mask = None
     if request.mask is not None:
         mask = open_mask(open_(request.mask), (parent.shape[1], parent.shape[0]))
+    if not request.turns:
+        yield from _followed(request, engine, parent, mask)
+        return
     for k in range(request.n):
         yield from _turns(request, engine, parent, mask, k)
+
+
+def _followed(request: Any, engine: Engine, parent: Pixels, mask: Mask | None) -> Events:
+    """Let a model that follows instructions do it; what it left about as it was keeps its pixels."""
+    size = parent.shape[1], parent.shape[0]
+    work = engine.spec.sizes.working(*size)
+    small = resized(opaque(parent), work)
+    for event in engine.render(request, Inputs(size=work, pictures=small[None])):
+        if isinstance(event, Output):
+            where = mask if mask is not None else changed(small, event.pixels, size)
+            pixels = composite(parent, resized(event.pixels, size), where, request.feather)
+            event = replace(event, pixels=pixels, kept=Kept(where > 0))
+        yield event
+
+
+def erase(request: Any, engine: Engine, open_: Callable[[str], Artifact]) -> Events:
+    """Take away what `what` was taken for; or, where a mask says where, paint what is around it on into it: its tones
+    are spread over it, then painted over.
+
+    Raises as `edit`, and as `fill` where there is a mask.
+    """
+    if request.turns:
+        yield from edit(request, engine, open_)
+        return
+    parent = open_pixels(open_(request.picture))
+    mask = find_mask(request, parent, open_)
+    start = healed(opaque(parent), mask, request_tolerance(engine))
+    yield from repaint(request, engine, parent, mask, request.region, start)
+
+
+NEED_TARGET = ("replace", "recolour", "remove", "move", "resize", "count")
+"""Kinds of turns that mean something in the picture."""
+
+
+def _check(turn: Any) -> None:
+    """Refuse a turn, which anybody may write, whose words are not in its prompt: nothing is guessed."""
+    missing = [words for words in (turn.target, turn.anchor) if words.strip() and words not in turn.before]
+    if missing or (turn.kind in NEED_TARGET and not turn.whole and not turn.target.strip()):
+        what = repr(missing[0]) if missing else "what is meant"
+        raise InvalidValue(f"A turn to {turn.kind!r} needs words of its `before`: {what} is not there.", param="turns")
 
 
 def _turns(request: Any, engine: Engine, parent: Pixels, mask: Mask | None, index: int) -> Events:

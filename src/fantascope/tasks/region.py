@@ -22,6 +22,7 @@ from fantascope.core.pixels import from_pixels
 from fantascope.core.schedules import levels
 from fantascope.core.seeds import noise
 from fantascope.engines.base import LatentEngine
+from fantascope.errors import InvalidValue
 
 Floats = npt.NDArray[np.float32]
 
@@ -30,6 +31,9 @@ LEVELS = (0.35, 0.5)
 
 WISHES = (0.6, 0.8, 0.95)
 """Those at which it is asked where it would put something that is not there yet."""
+
+MOST_CELLS = 256
+"""Longest side at which joined parts are told apart: the time for it grows with its cube."""
 
 DRAWS = 3
 """Noises per level."""
@@ -113,8 +117,17 @@ def region(cells: Floats, size: tuple[int, int], edge: float = EDGE, grow: int =
     """Return the region `(H, W)` float32, 0 or 1, of cells that disagree: their main parts, grown by cells.
 
     Parts whose disagreement is under `MAIN` of the largest part's are noise and left out.
+
+    Raises:
+        InvalidValue: nothing disagrees anywhere.
     """
     close = cells >= edge
+    if not close.any():
+        raise InvalidValue(
+            "The model sees nothing in the picture that this would change.",
+            param="mask",
+            hint="Give the region: --mask FILE.",
+        )
     labels = _parts(close)
     sums = {name: float(cells[labels == name].sum()) for name in np.unique(labels[labels > 0])}
     most = max(sums.values())
@@ -139,6 +152,19 @@ def _parts(close: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         labels = new
 
 
+CHANGE = 20
+"""Difference in levels, of 255, that is a change and not the model's way of copying."""
+
+
+def changed(before: Any, after: Any, size: tuple[int, int]) -> Floats:
+    """Return where two pictures `(h, w, 3)` differ, as a mask `(H, W)`, 0 or 1, with a little around it."""
+    far = np.abs(before.astype(np.float32) - after.astype(np.float32)).max(2)
+    picture = Image.fromarray(np.clip(far, 0, 255).astype(np.uint8)).filter(ImageFilter.BoxBlur(2))
+    marked = Image.fromarray(np.where(np.asarray(picture) > CHANGE, 255, 0).astype(np.uint8))
+    grown = marked.filter(ImageFilter.MaxFilter(2 * max(2, min(marked.size) // 40) + 1)).resize(size)
+    return (np.asarray(grown, np.float32) > 127).astype(np.float32)
+
+
 def main_part(alpha: npt.NDArray[np.uint8], cells: Floats) -> npt.NDArray[np.uint8]:
     """Return alpha `(H, W)` with all but one of its joined parts made clear: the one the model means most.
 
@@ -146,7 +172,8 @@ def main_part(alpha: npt.NDArray[np.uint8], cells: Floats) -> npt.NDArray[np.uin
         cells: `(h, w)` in 0 … 1, how much a cell is meant.
     """
     high, wide = alpha.shape
-    size = max(1, wide // 4), max(1, high // 4)
+    shrink = max(4, -(-max(high, wide) // MOST_CELLS))
+    size = max(1, wide // shrink), max(1, high // shrink)
     labels = _parts(np.asarray(Image.fromarray(alpha).resize(size, Image.Resampling.BOX)) > 64)
     if labels.max() == 0:
         return alpha
