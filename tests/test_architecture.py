@@ -37,7 +37,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         LAYER0 | {"core", "engines"},
         {"numpy", "torch", "diffusers", "transformers", "safetensors", "onnx", "PIL", "tokenizers"},
     ),
-    "tasks": (LAYER0 | {"core", "prompt", "train", "engines"}, {"numpy", "PIL"}),
+    "tasks": (LAYER0 | {"annotate", "core", "prompt", "train", "engines"}, {"numpy", "PIL"}),
     "data": (LAYER0 | {"prompt", "policy", "provenance", "annotate"}, {"numpy", "PIL", "pyarrow", "pyvips"}),
     "evaluate": (LAYER0 | {"core", "engines", "data", "annotate"}, {"numpy", "PIL"}),
     "resolve": (LAYER0 | {"core", "engines"}, set()),

@@ -48,7 +48,7 @@ class Kept:
 
     Attributes:
         touched: `(H, W)` bool, of the output's size: where pixels may differ from the picture's, or lie outside it.
-        at: Left and top of the picture in the output, pixels.
+        at: Left and top of the picture in the output, pixels; below 0 where it was cropped.
     """
 
     touched: Any = field(repr=False)

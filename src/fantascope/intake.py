@@ -93,7 +93,7 @@ def read_words(
     request: Any,
     given: Mapping[str, Given],
     embed: Callable[[Sequence[str]], Any],
-    describe: Callable[[str], str],
+    describe: Callable[[str, str], str],
     ask: Callable[[str, str], Any] | None = None,
     *,
     follows: bool = False,
@@ -104,7 +104,7 @@ def read_words(
     to be cut out is painted on a plain background.
 
     Args:
-        describe: Says in a prompt what a picture shows that has none.
+        describe: Says in a prompt what a picture shows that has none; the words about it help.
         follows: Whether the model itself follows instructions: then none is read here, and it is the prompt.
         ask: Reads an instruction about a prompt that the grammar does not understand, if there is a language model.
 
@@ -129,7 +129,7 @@ def read_words(
         return request
     if turns is not None:
         return request
-    before = getattr(request, "before", None) or given[request.picture].prompt or describe(request.picture)
+    before = getattr(request, "before", None) or given[request.picture].prompt or describe(request.picture, words)
     by = "grammar"
     try:
         readings = read_instructions(words, before, embed)

@@ -21,6 +21,7 @@ from fantascope.receipt import Kept
 from fantascope.tasks.pixels import encode_mask, open_pixels
 
 Pixels = npt.NDArray[np.uint8]
+Window = tuple[slice, slice]
 
 FADE = 12
 """Pixels over which the mark fades out at edges that meet."""
@@ -41,20 +42,19 @@ def prove(output: Output, parents: Sequence[Artifact], name: str, gallery: Any) 
     assert output.kept is not None and parents
     touched, (left, top) = output.kept.touched, output.kept.at
     parent = open_pixels(parents[0])
-    height, width = parent.shape[:2]
-    window = (slice(top, top + height), slice(left, left + width))
     carried, origin = _carried(parents[0], parent, (left, top))
     if origin is None:
         marked, origin = output.pixels, (0, 0)
     else:
         marked = _marked(output.pixels, touched, carried or name, origin)
+    there, here = _common(parent.shape, marked.shape, (left, top))
     outside = ~touched
-    alone = outside[window]
+    alone = outside[here]
     assert outside.sum() == alone.sum(), "an edit leaves alone only what lies in its picture"
-    now = marked[window]
-    if now.shape[2] != parent.shape[2]:
-        parent = np.dstack([parent, np.full((height, width), 255, np.uint8)]) if now.shape[2] == 4 else parent
-    was, became = _hash(parent, alone), _hash(now, alone)
+    old, now = parent[there], marked[here]
+    if now.shape[2] == 4 and old.shape[2] == 3:
+        old = np.dstack([old, np.full(old.shape[:2], 255, np.uint8)])
+    was, became = _hash(old, alone), _hash(now, alone)
     assert was == became, "an edit changed pixels outside its mask"
     mask = gallery.ingest(encode_mask(touched), "image/png", task="mask")
     kept = Kept(
@@ -69,6 +69,16 @@ def prove(output: Output, parents: Sequence[Artifact], name: str, gallery: Any) 
         mark_top=origin[1],
     )
     return marked, kept
+
+
+def _common(parent: Sequence[int], child: Sequence[int], at: tuple[int, int]) -> tuple[Window, Window]:
+    """Return the part that a parent whose corner is `at` (left, top) shares with its child, in each of them."""
+    there, here = [], []
+    for old, new, start in zip(parent[:2], child[:2], at[::-1], strict=True):
+        first, last = max(0, start), min(new, start + old)
+        here.append(slice(first, last))
+        there.append(slice(first - start, last - start))
+    return (there[0], there[1]), (here[0], here[1])
 
 
 def soften(pixels: Pixels, marked: Pixels, axes: str) -> Pixels:

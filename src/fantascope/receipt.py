@@ -85,7 +85,7 @@ class Kept(_Frozen):
     Attributes:
         mask: Id of a picture in the gallery, white where the edit was allowed to change pixels.
         touched: Share of the pixels that it was allowed to change, 0 … 1.
-        left, top: Of the parent in this picture, pixels.
+        left, top: Of the parent in this picture, pixels; below 0 where it was cropped.
         before, after: SHA-256 of the parent's pixels that lie outside the mask, and of this picture's: they are equal.
         mark: Receipt id in the invisible mark of the pixels: that of the first picture of the chain, since what is left
             alone keeps its mark, and what is painted is given the same; this edit's own if the first picture had none,

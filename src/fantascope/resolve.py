@@ -223,20 +223,21 @@ def _limits(fields: dict[str, Any], spec: Spec) -> None:
 def _format(fields: dict[str, Any], given: Mapping[str, Given]) -> None:
     """Refuse a file that would lose what the task promises: pixels that stay as they are, or transparency."""
     form, source = fields["format"], fields.get("picture")
-    if _keeps(fields) and (form == "jpeg" or (form == "webp" and fields["quality"] < 100)):
+    picture = given.get(source) if source is not None else None
+    clear = picture is not None and picture.clear and fields["task"] in ("upscale", "expand")
+    if form == "jpeg" and (clear or fields["task"] == "cutout"):
+        raise InvalidValue(
+            "A jpeg file holds no transparency, and this picture has some.", param="format", hint="Use png or webp."
+        )
+    if _keeps(fields, picture) and (form == "jpeg" or (form == "webp" and fields["quality"] < 100)):
         raise InvalidValue(
             f"What this leaves alone keeps its pixels byte for byte, and a lossy {form} file would change them.",
             param="format",
             hint="Use --format png, or --format webp --quality 100.",
         )
-    clear = source is not None and given[source].clear and fields["task"] in ("upscale", "expand")
-    if form == "jpeg" and (clear or fields["task"] == "cutout"):
-        raise InvalidValue(
-            "A jpeg file holds no transparency, and this picture has some.", param="format", hint="Use png or webp."
-        )
 
 
-def _keeps(fields: dict[str, Any]) -> bool:
+def _keeps(fields: dict[str, Any], picture: Given | None) -> bool:
     """Say whether a task leaves pixels of its picture alone."""
     match fields["task"]:
         case "fill" | "erase":
@@ -249,5 +250,8 @@ def _keeps(fields: dict[str, Any]) -> bool:
         case "vary":
             return bool(fields["strength"] == 0)
         case "upscale":
-            return bool(fields["factor"] == 1 and fields["detail"] == 0)
+            own = picture is not None and (fields["width"], fields["height"]) == (picture.width, picture.height)
+            return bool(own and fields["detail"] == 0)
+        case "cutout":
+            return picture is not None
     return False

@@ -15,10 +15,10 @@ from fantascope.errors import InvalidValue, LicenceMissing, UnknownName
 
 log = logging.getLogger(__name__)
 
-Family = Literal["embedded", "sd1", "sd2", "sdxl", "pipeline", "echo", "annotator"]
+Family = Literal["embedded", "sd1", "sd2", "sdxl", "pipeline", "echo", "annotator", "control"]
 """`embedded`, `sd1`, `sd2` and `sdxl` are latent diffusion models that our own loop drives; `pipeline` is
 any other diffusers text-to-image pipeline; `echo` is the fake that ships for tests of surfaces; `annotator` draws
-control maps."""
+control maps; `control` is a control network, which steers another model."""
 
 ENGINES_OF: dict[str, tuple[str, ...]] = {
     "embedded": ("graph", "latent", "pipeline"),
@@ -28,6 +28,7 @@ ENGINES_OF: dict[str, tuple[str, ...]] = {
     "pipeline": ("pipeline",),
     "echo": ("echo",),
     "annotator": ("annotator",),
+    "control": (),
 }
 """Which engines can run a family, in order of preference."""
 
@@ -201,6 +202,18 @@ def _pipeline(name: str, native: int, steps: int, guidance: float, multiple: int
     }
 
 
+def _control(name: str, source: str, family: str, native: int, spdx: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "title": f"Control network {name} for {family}",
+        "source": f"hub:{source}",
+        "family": "control",
+        "licence": _licence(spdx, True),
+        "sizes": Sizes(native=native, min=64, max=2048, multiple=8),
+        "defaults": Defaults(width=native, height=native, steps=1, guidance=1.0, sampler="control"),
+    }
+
+
 _OPENRAIL = "CreativeML Open RAIL-M: commercial use allowed, with use restrictions that pass on to users"
 _STABILITY = "Stability AI Community License: free below 1 M USD of yearly revenue, registration above"
 
@@ -298,6 +311,40 @@ _ROWS: list[dict[str, Any]] = [
         "sizes": Sizes(native=64, min=8, max=2048, multiple=8),
         "defaults": Defaults(width=256, height=256, steps=4, guidance=1.0, sampler="echo"),
     },
+    *(
+        _control(f"sd15-{short}", f"lllyasviel/control_v11{long}", "sd15", 512, "LicenseRef-CreativeML-Open-RAIL-M")
+        for short, long in (
+            ("canny", "p_sd15_canny"),
+            ("mlsd", "p_sd15_mlsd"),
+            ("softedge", "p_sd15_softedge"),
+            ("scribble", "p_sd15_scribble"),
+            ("openpose", "p_sd15_openpose"),
+            ("seg", "p_sd15_seg"),
+            ("depth", "f1p_sd15_depth"),
+            ("normal", "p_sd15_normalbae"),
+        )
+    ),
+    _control(
+        "sd21-canny",
+        "thibaud/controlnet-sd21-canny-diffusers",
+        "sd21",
+        768,
+        "LicenseRef-CreativeML-Open-RAIL-Plus-Plus-M",
+    ),
+    _control(
+        "sdxl-canny",
+        "diffusers/controlnet-canny-sdxl-1.0",
+        "sdxl",
+        1024,
+        "LicenseRef-CreativeML-Open-RAIL-Plus-Plus-M",
+    ),
+    _control(
+        "sdxl-depth",
+        "diffusers/controlnet-depth-sdxl-1.0",
+        "sdxl",
+        1024,
+        "LicenseRef-CreativeML-Open-RAIL-Plus-Plus-M",
+    ),
     {
         "name": "annotators",
         "title": "Annotators: control maps of pictures",
@@ -308,6 +355,26 @@ _ROWS: list[dict[str, Any]] = [
         "defaults": Defaults(width=512, height=512, steps=1, guidance=1.0, sampler="annotator"),
     },
 ]
+
+CONTROLS: dict[tuple[str, str], str] = {
+    ("sd1", "canny"): "sd15-canny",
+    ("sd1", "hough"): "sd15-mlsd",
+    ("sd1", "mlsd"): "sd15-mlsd",
+    ("sd1", "hed"): "sd15-softedge",
+    ("sd1", "softedge"): "sd15-softedge",
+    ("sd1", "scribble"): "sd15-scribble",
+    ("sd1", "fake_scribble"): "sd15-scribble",
+    ("sd1", "scribble_hed"): "sd15-scribble",
+    ("sd1", "sketch"): "sd15-scribble",
+    ("sd1", "pose"): "sd15-openpose",
+    ("sd1", "segmentation"): "sd15-seg",
+    ("sd1", "depth"): "sd15-depth",
+    ("sd1", "normal"): "sd15-normal",
+    ("sd2", "canny"): "sd21-canny",
+    ("sdxl", "canny"): "sdxl-canny",
+    ("sdxl", "depth"): "sdxl-depth",
+}
+"""Family and kind of map -> the usual control network."""
 
 EMBEDDED = Path(__file__).parent / "weights" / "embedded"
 """Folder of the embedded checkpoint: diffusers layout, `fantascope.json` (its Spec) and exported graphs."""

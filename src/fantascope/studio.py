@@ -137,7 +137,7 @@ class Studio:
         model = LanguageModel(told.language_url, told.language_model, told.language_key or None)
         return lambda words, before: ((read_with_model(words, before, model),), told.language_model)
 
-    def describe(self, ref: str) -> str:
+    def describe(self, ref: str, words: str = "") -> str:
         """Say in a prompt what a picture of the gallery shows, as far as the embedded detector knows it.
 
         Raises:
@@ -147,7 +147,7 @@ class Studio:
         from fantascope.tasks.describe import describe
         from fantascope.tasks.pixels import open_pixels
 
-        return describe(open_pixels(self.gallery.get(ref)), Detector.load(self.settings))
+        return describe(open_pixels(self.gallery.get(ref)), Detector.load(self.settings), words)
 
     def _walk(self, job: Job, recorded: Receipt | None) -> Iterator[Step | Artifact]:
         """Walk the path. With a record, only its picture is kept, and only if it has the recorded pixels."""

@@ -16,6 +16,7 @@ import typer
 from fantascope.cli import (
     again,
     attribute,
+    control,
     detector,
     doctor,
     evaluate,
@@ -49,6 +50,7 @@ app.command("attribute", help="List the training drawings that a picture looks m
     attribute.attribute
 )
 app.add_typer(gallery.app, name="gallery")
+app.command("control", help="Paint a picture under a map: edges, lines, scribble, pose, regions.")(control.command())
 app.command("history")(history.history)
 app.add_typer(models.app, name="models")
 app.command("doctor", help="Say what this machine can do and why a choice was made.")(doctor.doctor)

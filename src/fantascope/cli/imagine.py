@@ -61,6 +61,10 @@ MASK_HELP = "write the mask of what may have changed here: white on black, PNG"
 UNMASKED = ("imagine", "tile", "blend", "cutout", "vary", "upscale", "annotate")
 """Tasks that leave no pixel alone, so there is no mask to write."""
 
+CONTROL_HELP = "a map that steers, KIND=FILE or KIND=FILE@WEIGHT; may be repeated"
+STEERED = ("imagine", "vary", "fill")
+"""Tasks that maps steer."""
+
 DOCUMENT_HELP = "joints (pose) or strokes (sketch) as JSON, instead of a picture"
 FOUND_HELP = "write what was found here as JSON: joints, to edit and render again"
 JSON_HELP = "print one JSON object a line"
@@ -109,17 +113,7 @@ def command(request: type[Request] = Imagine) -> Callable[..., None]:
     task = request.model_fields["task"].default
 
     def run(**options: Any) -> None:
-        from fantascope.cli.show import show
-
-        out, as_json, mask_out = options.pop("out"), options.pop("json"), options.pop("mask_out", None)
-        if options.get("parameters") is not None:
-            options["parameters"] = dict(map(_pair, options["parameters"]))
-        found_out, document = options.pop("found_out", None), options.pop("document", None)
-        if document is not None:
-            options["document"] = _read(document)
-        if "size" in options:
-            options["width"], options["height"] = parse_size(options.pop("size"))
-        show(request(**options), out=out, as_json=as_json, mask_out=mask_out, found_out=found_out)
+        finish(request, options)
 
     own = [
         ("size", str | None, typer.Option("--size", help=SIZE_HELP, show_default=False), None),
@@ -127,9 +121,11 @@ def command(request: type[Request] = Imagine) -> Callable[..., None]:
         ("mask_out", Path | None, typer.Option("--mask-out", help=MASK_HELP, show_default=False), None),
         ("document", Path | None, typer.Option("--document", help=DOCUMENT_HELP, show_default=False), None),
         ("found_out", Path | None, typer.Option("--found-out", help=FOUND_HELP, show_default=False), None),
+        ("control", list[str] | None, typer.Option("--control", help=CONTROL_HELP, show_default=False), None),
         ("json", bool, typer.Option("--json", help=JSON_HELP), False),
     ]
-    left_out = set() if task == "annotate" else {"document", "found_out"}
+    left_out = set() if task in STEERED else {"control"}
+    left_out |= set() if task == "annotate" else {"document", "found_out"}
     left_out |= {"mask_out"} if task in UNMASKED else set()
     left_out |= set() if task in SIZED else {"size"}
     extra = [
@@ -141,6 +137,31 @@ def command(request: type[Request] = Imagine) -> Callable[..., None]:
     run.__signature__ = inspect.Signature([*parameters(request), *extra])  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in [*parameters(request), *extra]}
     return run
+
+
+def finish(request: type[Request], options: dict[str, Any]) -> None:
+    """Turn what the command line gave into a request, run it and show it."""
+    from fantascope.cli.show import show
+
+    out, as_json, mask_out = options.pop("out"), options.pop("json"), options.pop("mask_out", None)
+    found_out, document, steered = (options.pop(name, None) for name in ("found_out", "document", "control"))
+    if options.get("parameters") is not None:
+        options["parameters"] = dict(pairs(options["parameters"]))
+    if steered:
+        from fantascope.cli.control import parse_control
+
+        options["controls"] = tuple(map(parse_control, steered))
+    if document is not None:
+        options["document"] = _read(document)
+    if "size" in options:
+        options["width"], options["height"] = parse_size(options.pop("size"))
+    where = Path(out) if out is not None else None
+    show(request(**options), out=where, as_json=as_json, mask_out=mask_out, found_out=found_out)
+
+
+def pairs(texts: list[str] | None) -> list[tuple[str, int | float | str]]:
+    """Read `name=value` texts; a number is a number."""
+    return [_pair(text) for text in texts or []]
 
 
 def _pair(text: str) -> tuple[str, int | float | str]:

@@ -57,7 +57,7 @@ def _files(spec: Spec) -> dict[str, Path] | None:
     from fantascope.errors import ModelError
     from fantascope.settings import Settings
 
-    if spec.family == "echo":
+    if spec.family in ("echo", "annotator"):
         return {}
     try:
         place = open_place(spec.source, replace(Settings.from_env(), offline=True))

@@ -58,7 +58,8 @@ class AnnotatorEngine:
                 pose = find_pose(inputs.pictures[0], int(values["people"]), float(values["confidence"]), self.tools)
                 found = json.dumps(pose.as_dict())
         yield Step(1, 1, "annotate")
-        yield Output(np.ascontiguousarray(pixels), 0, request.seed or 0, painted=bool(self._weights), found=found)
+        seed = request.seed if request.seed is not None else 0
+        yield Output(np.ascontiguousarray(pixels), 0, seed, painted=bool(self._weights), found=found)
 
     def _used(self, kind: Any, hashes: dict[str, str]) -> tuple[Weight, ...]:
         licences = {file.name: file.licence for file in kind.files}

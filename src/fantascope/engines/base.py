@@ -24,6 +24,23 @@ EDITS = frozenset({"vary", "fill", "erase", "expand", "blend", "upscale", "cutou
 
 
 @dataclass(frozen=True)
+class Steer:
+    """A map that steers the painting: see `request.Control`. `map` is `(H, W, 3)` uint8 at the size painted at."""
+
+    kind: str
+    map: Any
+    weight: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+    guess: bool = False
+    network: str | None = None
+
+    def works(self, share: float) -> bool:
+        """Say whether it works at a share of the run, 0 … 1."""
+        return self.start <= share <= self.end
+
+
+@dataclass(frozen=True)
 class Inputs:
     """What painting starts from beside noise. Without any, it is text to image at the request's size.
 
@@ -34,6 +51,7 @@ class Inputs:
         strength: 0 … 1, how far up the noise the mixture goes before it is painted over; 1 is pure noise.
         mask: `(H, W)` float 0 … 1 at that size: 1 is painted, 0 stays the picture.
         wrap: Whether left and right, top and bottom meet without a seam.
+        steers: Maps that steer it, several at once.
     """
 
     size: tuple[int, int] | None = None
@@ -42,6 +60,7 @@ class Inputs:
     strength: float = 1.0
     mask: Any = None
     wrap: tuple[bool, bool] = (False, False)
+    steers: tuple[Steer, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,6 +142,14 @@ class LatentEngine(Engine, Protocol):
 
     def network(self, request: Request, conditions: Conditions) -> Any:
         """Return the raw network `(x, t) -> eps | v | flow` for these conditions (see `core.denoise.Network`)."""
+        ...
+
+    def steered(self, request: Request, conditions: Conditions, steers: Sequence[Steer]) -> Any:
+        """Return the raw network as `network` does, steered by maps.
+
+        Raises:
+            Unsupported: there is no control network for one of them.
+        """
         ...
 
     def decode(self, latents: Array) -> Array: ...

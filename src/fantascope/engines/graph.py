@@ -19,7 +19,8 @@ import numpy as np
 
 from fantascope.artifact import Output, Step
 from fantascope.core.schedules import Training, training_from_config
-from fantascope.engines.base import EDITS, Choice, Conditions, Inputs
+from fantascope.engines.base import EDITS, Choice, Conditions, Inputs, Steer
+from fantascope.engines.control import DRAWN, own_folder
 from fantascope.engines.graph_runtime import (
     Floats,
     Program,
@@ -46,6 +47,8 @@ PARTS: dict[str, tuple[str, str]] = {
     "decoder": ("vae/decoder.onnx", "vae/diffusion_pytorch_model.safetensors"),
     "encoder": ("vae/encoder.onnx", "vae/diffusion_pytorch_model.safetensors"),
     "upscaler": ("upscaler/model.onnx", "upscaler/model.safetensors"),
+    "control": ("control/control.onnx", "control/diffusion_pytorch_model.safetensors"),
+    "unet control": ("unet/model.control.onnx", "unet/diffusion_pytorch_model.safetensors"),
 }
 """Part -> its graph and the weights that the graph reads."""
 
@@ -131,6 +134,7 @@ class GraphEngine:
         if not any(inputs.wrap):
             self._warm(request, size)
         more = {"encoder": inputs.pictures is not None, "upscaler": factor > 1}
+        more |= dict.fromkeys(("control", "unet control"), bool(inputs.steers))
         self._used = ("text", "unet", "decoder", *(part for part, used in more.items() if used))
         yield from paint(self, request, inputs)
 
@@ -166,6 +170,69 @@ class GraphEngine:
             return program(sample=x, timestep=np.full(len(x), time, np.float32), states=states)
 
         return run
+
+    def steered(self, request: Request, conditions: Conditions, steers: Sequence[Steer]) -> Any:
+        """Return the UNet under maps, by the checkpoint's own control network.
+
+        Raises:
+            Unsupported: the checkpoint has none, or it does not take a kind, or another network is named.
+        """
+        states, length = self.from_numpy(conditions.states), self._training.length
+        plain, ready = self.network(request, conditions), [(steer, self._given(steer)) for steer in steers]
+        led = getattr(request, "guidance", 1) != 1
+
+        def run(x: Floats, time: float) -> Floats:
+            adds: dict[str, Floats] = {}
+            for steer, given in ready:
+                if steer.works(1 - time / length):
+                    for name, value in self._adds(steer, given, x, time, states, led).items():
+                        adds[name] = adds[name] + value if name in adds else value
+            if not adds:
+                return plain(x, time)  # type: ignore[no-any-return]
+            added: Shapes = {name: one.shape for name, one in adds.items()}
+            shapes: Shapes = {**self._unet_shapes(x.shape, states.shape[1]), **added}
+            program = self._program("unet control", shapes).result()
+            return program(sample=x, timestep=np.full(len(x), time, np.float32), states=states, **adds)
+
+        return run
+
+    def _given(self, steer: Steer) -> Floats:
+        """Return what the control network takes: `(1, 3 + K, H, W)` in 0 … 1."""
+        if own_folder(self.spec) is None or steer.network is not None:
+            raise Unsupported(
+                f"The model {self.spec.name!r} has no control network of its own that the engine 'graph' runs.",
+                param="controls",
+            )
+        kinds = tuple(self.place.config("control/fantascope.json")["kinds"])
+        kind = DRAWN.get(steer.kind, steer.kind)
+        if kind not in kinds:
+            raise Unsupported(f"The control network takes {', '.join(kinds)}, not {steer.kind}.", param="controls")
+        pixels = np.asarray(steer.map, np.float32).transpose(2, 0, 1)[None] / 255
+        planes = np.zeros((1, len(kinds), *pixels.shape[2:]), np.float32)
+        planes[:, kinds.index(kind)] = 1
+        return np.ascontiguousarray(np.concatenate([pixels, planes], 1))
+
+    def _adds(
+        self, steer: Steer, given: Floats, x: Floats, time: float, states: Floats, led: bool
+    ) -> dict[str, Floats]:
+        """Return what one map adds to the skips and the middle; in guess mode to the guided rows alone."""
+        half = len(x) // 2 if steer.guess and led else 0
+        rows = len(x) - half
+        inputs = {
+            "sample": x[half:],
+            "timestep": np.full(rows, time, np.float32),
+            "states": states[half:],
+            "map": np.repeat(given, rows, 0),
+            "scale": np.full(rows, steer.weight, np.float32),
+        }
+        program = self._program("control", {name: value.shape for name, value in inputs.items()}).result()
+        found = program.outputs(**inputs)
+        if steer.guess:
+            scales = np.logspace(-1, 0, len(found)).astype(np.float32)
+            found = {name: value * scale for (name, value), scale in zip(found.items(), scales, strict=True)}
+        if half:
+            found = {name: np.concatenate([np.zeros_like(value), value]) for name, value in found.items()}
+        return found
 
     def decode(self, latents: Floats) -> Floats:
         """Return pictures `(B, 3, H, W)` in about -1 … 1, one row after the other."""
@@ -264,6 +331,8 @@ class GraphEngine:
     def _files(self, part: str) -> tuple[str, ...]:
         """Graph and weights of a part in the precision that was chosen, then the delta if there is one."""
         (graph, weights), rounded = PARTS[part], self.choice.precision == "int8"
+        if part == "unet control" and self.spec.delta is not None:
+            return graph_of(self.spec.delta, ".control.onnx"), weights, self.spec.delta
         if part == "unet" and self.spec.delta is not None:
             return graph_of(self.spec.delta, ".int8.onnx" if rounded else ".onnx"), weights, self.spec.delta
         return INT8.get(part, graph) if rounded else graph, weights

@@ -46,7 +46,13 @@ HEADER = 64
 class Program(Protocol):
     """One graph, ready to run. Calls from several threads wait for each other."""
 
-    def __call__(self, **inputs: npt.NDArray[Any]) -> Floats: ...
+    def __call__(self, **inputs: npt.NDArray[Any]) -> Floats:
+        """Return the first output."""
+        ...
+
+    def outputs(self, **inputs: npt.NDArray[Any]) -> dict[str, Floats]:
+        """Return every output by name."""
+        ...
 
 
 _LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])", re.DOTALL)
@@ -241,10 +247,14 @@ class _OpenVinoProgram:
     def __init__(self, binding: Any, compiled: Any, kept: Any) -> None:
         self.binding, self.kept = binding, kept
         self.request = compiled.create_infer_request()
+        self.names = [output.get_any_name() for output in compiled.outputs]
         self.buffers: dict[str, npt.NDArray[Any]] = {}
         self.lock = threading.Lock()
 
     def __call__(self, **inputs: npt.NDArray[Any]) -> Floats:
+        return self.outputs(**inputs)[self.names[0]]
+
+    def outputs(self, **inputs: npt.NDArray[Any]) -> dict[str, Floats]:
         with self.lock:
             for name, value in inputs.items():
                 buffer = self.buffers.get(name)
@@ -253,8 +263,7 @@ class _OpenVinoProgram:
                     self.request.set_tensor(name, self.binding.Tensor(buffer, shared_memory=True))
                 np.copyto(buffer, value)
             self.request.infer({}, True, False)
-            result: Floats = self.request.get_output_tensor(0).data.copy()
-            return result
+            return {name: self.request.get_output_tensor(k).data.copy() for k, name in enumerate(self.names)}
 
 
 class OnnxRuntime:
@@ -301,6 +310,10 @@ class _OnnxProgram:
     def __call__(self, **inputs: npt.NDArray[Any]) -> Floats:
         result: Floats = self.session.run(None, inputs)[0]
         return result
+
+    def outputs(self, **inputs: npt.NDArray[Any]) -> dict[str, Floats]:
+        names = [output.name for output in self.session.get_outputs()]
+        return dict(zip(names, self.session.run(names, inputs), strict=True))
 
 
 def _physical_cores() -> int:

@@ -18,8 +18,10 @@ from torch import Tensor
 
 from fantascope.artifact import Output, Step
 from fantascope.core.schedules import Training, training_from_config
-from fantascope.engines.base import EDITS, Choice, Conditions, Inputs
+from fantascope.engines.base import EDITS, Choice, Conditions, Inputs, Steer
+from fantascope.engines.control import DRAWN
 from fantascope.engines.identify import find_licence
+from fantascope.engines.latent_control import Branch, Steered, check_fit, given_of, load_branch
 from fantascope.engines.latent_encode import encode
 from fantascope.engines.latent_offload import place_modules, within_memory
 from fantascope.engines.latent_parts import DTYPES, Parts, files_of, load_parts
@@ -58,9 +60,13 @@ class TorchEngine:
         refiner: Parts | None,
         upscaler: Any,
         weights: tuple[Weight, ...],
+        settings: Settings | None = None,
     ) -> None:
         self.spec, self.parts, self.refiner, self.weights = spec, parts, refiner, weights
         self._upscaler = upscaler
+        self.settings = settings if settings is not None else Settings()
+        self._branches: dict[tuple[str, str | None], Branch] = {}
+        self._control_weights: tuple[Weight, ...] = ()
         self.device, self.dtype = torch.device(choice.device), DTYPES[choice.precision]
         self._training = training_from_config(parts.scheduler)
         extra = refiner.modules() if refiner is not None else []
@@ -91,7 +97,7 @@ class TorchEngine:
             weights += _weigh_refiner(spec, other, settings)
             refiner = load_parts(spec, other, dtype, refiner=True)
         with within_memory(torch.device(choice.device)):
-            return cls(spec, choice, parts, refiner, load_upscaler(place) if upscales else None, weights)
+            return cls(spec, choice, parts, refiner, load_upscaler(place) if upscales else None, weights, settings)
 
     @property
     def latent_channels(self) -> int:
@@ -194,7 +200,35 @@ class TorchEngine:
         refine = self._network(self.refiner, self._refined(request, conditions))
         return lambda x, t: base(x, t) if t >= cutoff else refine(x, t)
 
-    def _network(self, parts: Parts, conditions: Conditions) -> Any:
+    def steered(self, request: Request, conditions: Conditions, steers: Sequence[Steer]) -> Any:
+        """Return `(x, t) -> prediction` steered by maps; a refiner, which no map was made for, is not.
+
+        Raises:
+            Unsupported: there is no control network for one of them, or it was made for another model.
+        """
+        ready = [self._ready(steer) for steer in steers]
+        self._control_weights = tuple(weight for one in ready for weight in one.branch.weights)
+        led = getattr(request, "guidance", 1) != 1
+        base = self._network(self.parts, conditions, ready, led)
+        if self.refiner is None:
+            return base
+        length = self._training.length
+        cutoff = round(length - self.spec.refiner_start * length)
+        refine = self._network(self.refiner, self._refined(request, conditions))
+        return lambda x, t: base(x, t) if t >= cutoff else refine(x, t)
+
+    def _ready(self, steer: Steer) -> Steered:
+        kind = DRAWN.get(steer.kind, steer.kind)
+        key = (kind, steer.network)
+        if key not in self._branches:
+            branch = load_branch(self.spec, replace(steer, kind=kind), self.settings, self.device, self.dtype)
+            check_fit(branch, self.parts.unet, self.spec.name)
+            self._branches[key] = branch
+        branch = self._branches[key]
+        own = replace(steer, kind=kind)
+        return Steered(branch, own, given_of(own, branch.kinds, self.device, self.dtype))
+
+    def _network(self, parts: Parts, conditions: Conditions, steered: Sequence[Steered] = (), led: bool = False) -> Any:
         states = conditions.states.to(self.dtype)
         added = None
         if conditions.pooled is not None:
@@ -205,6 +239,13 @@ class TorchEngine:
         def network(x: Tensor, t: float) -> Tensor:
             times = torch.full((len(x),), t, dtype=torch.float32, device=x.device)
             arguments = {"encoder_hidden_states": states, "added_cond_kwargs": added, "return_dict": False}
+            share = 1 - t / self._training.length
+            adds = [one.adds(x.to(self.dtype), times, states, added, led) for one in steered if one.steer.works(share)]
+            if adds:
+                arguments["down_block_additional_residuals"] = [
+                    sum(layer) for layer in zip(*(down for down, _ in adds), strict=True)
+                ]
+                arguments["mid_block_additional_residual"] = sum(mid for _, mid in adds)
             return parts.unet(x.to(self.dtype), times, **arguments)[0].float()  # type: ignore[no-any-return]
 
         return network
@@ -239,6 +280,7 @@ class TorchEngine:
         Raises:
             ModelError: the device has not enough memory.
         """
+        self._control_weights = ()
         try:
             with within_memory(self.device):
                 yield from paint(self, request, inputs)
@@ -280,7 +322,7 @@ class TorchEngine:
             precision=self.choice.precision,
             threads=torch.get_num_threads(),
             exactness="batch-exact" if self.device.type == "cpu" else "close",
-            weights=self.weights,
+            weights=(*self.weights, *self._control_weights),
             versions={name: version(name) for name in ("torch", "diffusers", "transformers", "numpy")},
             reasons=self.choice.reasons,
         )

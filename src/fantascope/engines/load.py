@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fantascope.engines.base import EDITS, Choice, Engine
+from fantascope.engines.control import own_folder
 from fantascope.engines.lora import graph_of
 from fantascope.errors import FantascopeError, MissingExtra, ModelError, UnknownName, Unsupported
 from fantascope.settings import Settings
@@ -63,6 +64,7 @@ class _Wish:
     precision: str | None
     adapters: bool
     clip_skip: int
+    controls: tuple[tuple[str, str | None], ...] = ()
 
 
 def choose(spec: Spec, fields: Mapping[str, Any], settings: Settings) -> Choice:
@@ -70,7 +72,7 @@ def choose(spec: Spec, fields: Mapping[str, Any], settings: Settings) -> Choice:
 
     Args:
         fields: `task` of the request (absent: imagine), its `engine`, `device`, `precision` (None or absent: choose),
-            and `adapters` and `clip_skip` where a request has any.
+            and `adapters`, `controls` and `clip_skip` where a request has any.
 
     Returns:
         The choice, with one reason for everything that was chosen here rather than asked for. Each is logged at INFO.
@@ -88,6 +90,7 @@ def choose(spec: Spec, fields: Mapping[str, Any], settings: Settings) -> Choice:
         fields.get("precision"),
         bool(fields.get("adapters")),
         skip if skip is not None else 0,
+        tuple((control["kind"], control["network"]) for control in fields.get("controls") or ()),
     )
     if wish.engine is not None and wish.engine not in ENGINES:
         raise UnknownName("engine", wish.engine, ENGINES)
@@ -121,6 +124,13 @@ def _lacks(name: str, spec: Spec, wish: _Wish, settings: Settings) -> ModelError
     if wish.precision is not None and wish.precision not in PRECISIONS[name]:
         able = ", ".join(PRECISIONS[name])
         return Unsupported(f"the engine {name!r} has no {wish.precision}, only {able}.", param="precision")
+    if wish.controls and name not in ("graph", "latent"):
+        return Unsupported(f"the engine {name!r} is not steered by maps.", param="controls")
+    if name == "graph" and wish.controls:
+        if any(network is not None for _, network in wish.controls):
+            return Unsupported("the engine 'graph' runs no control network but the model's own.", param="controls")
+        if own_folder(spec) is None:
+            return Unsupported(f"the model {spec.name!r} has no control network of its own.", param="controls")
     if name in ("graph", "pipeline") and wish.adapters:
         return Unsupported(f"the engine {name!r} takes no adapters.", param="adapters")
     if name == "graph":

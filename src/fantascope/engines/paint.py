@@ -20,7 +20,7 @@ from fantascope.core.masks import held, latent_mask, later, rolled
 from fantascope.core.pixels import from_pixels, to_pixels
 from fantascope.core.schedules import Levels, levels
 from fantascope.core.seeds import noise, stream
-from fantascope.engines.base import Array, Inputs, LatentEngine
+from fantascope.engines.base import Array, Inputs, LatentEngine, Steer
 
 PREVIEW_SIDE = 128
 """Longest side of a step preview in pixels."""
@@ -58,7 +58,7 @@ class _Work:
         steps: Levels the run goes through: none where the picture is to stay.
         start: Mixed latents of the pictures `(1, C, h, w)`, or None.
         mask: `(1, 1, h, w)`, or None where everything is painted.
-        wrap: As in `Inputs`.
+        wrap, steers: As in `Inputs`.
     """
 
     shape: tuple[int, int, int]
@@ -66,6 +66,7 @@ class _Work:
     start: Array = None
     mask: Array = None
     wrap: tuple[bool, bool] = (False, False)
+    steers: tuple[Steer, ...] = ()
 
 
 def _prepare(engine: LatentEngine, request: Any, inputs: Inputs) -> _Work:
@@ -78,11 +79,11 @@ def _prepare(engine: LatentEngine, request: Any, inputs: Inputs) -> _Work:
     shape = (engine.latent_channels, size[1] // factor, size[0] // factor)
     steps = levels(engine.training_schedule, request.steps, request.schedule, sampler=request.sampler)
     if inputs.pictures is None:
-        return _Work(shape, steps, wrap=inputs.wrap)
+        return _Work(shape, steps, wrap=inputs.wrap, steers=inputs.steers)
     pictures = engine.from_numpy(from_pixels(inputs.pictures))
     start = sum(share * engine.encode_image(pictures[k : k + 1]) for k, share in enumerate(inputs.weights))
     mask = None if inputs.mask is None else engine.from_numpy(latent_mask(inputs.mask, factor))
-    return _Work(shape, later(steps, inputs.strength), start, mask, inputs.wrap)
+    return _Work(shape, later(steps, inputs.strength), start, mask, inputs.wrap, inputs.steers)
 
 
 def _batch(engine: LatentEngine, request: Any, work: _Work, seeds: list[int], first: int) -> Iterator[Step | Output]:
@@ -115,7 +116,11 @@ def _denoised(engine: LatentEngine, request: Any, work: _Work, seeds: list[int])
     texts = [request.prompt] * len(seeds)
     if not free:
         texts = [request.negative_prompt or ""] * len(seeds) + texts
-    network = engine.network(request, engine.encode_text(texts, request))
+    conditions = engine.encode_text(texts, request)
+    if work.steers:
+        network = engine.steered(request, conditions, work.steers)
+    else:
+        network = engine.network(request, conditions)
     if not free:
         network = guided(network, request.guidance, request.guidance_rescale)
     denoiser = predict(network, engine.training_schedule)

@@ -146,9 +146,10 @@ class PipelineEngine:
         if inputs.size is not None:
             request = _sized(request, inputs.size)
         self.check(request)
-        steps, factor, total = request.steps or 1, request.upscale or 1, request.n or 1
+        steps, factor, total, first = request.steps, request.upscale, request.n, request.seed
+        assert steps is not None and factor is not None and total is not None and first is not None
         for index in range(total):
-            seed = (request.seed or 0) + index
+            seed = first + index
             yield Step(step=0, steps=steps, stage="encode", index=index, total=total)
             pixels = None
             with within_memory(self.device):

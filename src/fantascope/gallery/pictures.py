@@ -33,7 +33,9 @@ def inspect(data: bytes, media_type: str | None = None) -> tuple[str, tuple[int,
     if not 0 < len(data) <= MAX_BYTES:
         raise InvalidPicture(f"A picture file has 1 to {MAX_BYTES} bytes; this one has {len(data)}.")
     picture = _open(data)
-    found = MEDIA_TYPES[str(picture.format).lower()]
+    form = str(picture.format).lower()
+    # What cameras write with a second picture behind the first is a JPEG file like any other.
+    found = MEDIA_TYPES["jpeg" if form == "mpo" else form]
     if media_type not in (None, found):
         raise InvalidPicture(f"The file is said to be {media_type} and is {found}.", hint=f"Send it as {found}.")
     _decode(picture)
@@ -66,7 +68,7 @@ def _open(data: bytes) -> Image:
     allowed = ", ".join(name.upper() for name in MEDIA_TYPES)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # of size, which is checked below, and of a stranger's metadata
             picture = Image.open(io.BytesIO(data), formats=[name.upper() for name in MEDIA_TYPES])
     except UnidentifiedImageError as error:
         raise InvalidPicture(f"This is no picture that can be read; allowed are {allowed}.") from error
@@ -82,6 +84,8 @@ def _open(data: bytes) -> Image:
 
 def _decode(picture: Image) -> None:
     try:
-        picture.load()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picture.load()
     except (OSError, SyntaxError, ValueError, MemoryError) as error:
         raise InvalidPicture(f"The picture is damaged or cut off: {error}.") from error

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from fantascope.prompt.parse import parse
 
+STILL = frozenset(("in", "on", "at", "under", "by", "inside", "against", "over", "across", "near", "before", "during"))
+"""Words that join a setting and say nothing of what somebody does there; all others become `in`."""
+
 SETTING = ("place", "backdrop", "time", "style", "light")
 
 
@@ -14,10 +17,14 @@ def local_prompt(words: str, prompt: str) -> str:
         >>> local_prompt("a rose", "a cat and a rose on a blue background")
         'a rose on a blue background'
     """
+    parts = parse(prompt).parts
     text = words
-    for part in parse(prompt).parts:
+    if parts and parts[0].kind == "style" and len(parts) > 1 and parts[1].lead.lower() == "of":
+        text = f"{parts[0].text} of {words}" if words else parts[0].text
+        parts = parts[1:]
+    for part in parts:
         if part.kind in SETTING:
-            joined = part.lead if part.lead not in ("", ",", "and") else ""
+            joined = "" if part.lead in ("", ",", "and") else part.lead if part.lead.lower() in STILL else "in"
             text = f"{text} {joined} {part.text}" if joined and text else f"{text}, {part.text}" if text else part.text
     return " ".join(text.split())
 

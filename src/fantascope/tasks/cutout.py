@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from fantascope.artifact import Artifact, Output, Step
+from fantascope.artifact import Artifact, Kept, Output, Step
 from fantascope.engines.base import Engine, Inputs
 from fantascope.errors import InvalidPicture
 from fantascope.tasks.composite import spread
-from fantascope.tasks.pixels import Pixels, opaque, open_pixels
+from fantascope.tasks.pixels import Pixels, box_of, opaque, open_pixels
 
 Events = Iterator[Step | Output]
 Floats = npt.NDArray[np.float32]
@@ -34,8 +34,15 @@ def cutout(request: Any, engine: Engine, open_: Callable[[str], Artifact]) -> Ev
     """
     if request.picture is not None:
         pixels = open_pixels(open_(request.picture))
+        out = cut(pixels, request.tolerance)
+        # Inside the thing every pixel is the picture's own.
+        kept = Kept((out[..., : pixels.shape[2]] != pixels).any(2) | (pixels.shape[2] == 3) & (out[..., 3] < 255))
+        if request.crop:
+            left, top, right, bottom = box_of(out[..., 3] > 0)
+            window = (slice(top, bottom), slice(left, right))
+            out, kept = np.ascontiguousarray(out[window]), Kept(kept.touched[window], (-left, -top))
         for k in range(request.n):
-            yield Output(cut(pixels, request.tolerance, request.crop), k, request.seed + k, painted=False)
+            yield Output(out, k, request.seed + k, kept=kept, painted=False)
         return
     for event in engine.render(request, Inputs()):
         if isinstance(event, Output):
@@ -48,10 +55,13 @@ def cut(pixels: Pixels, tolerance: float, crop: bool = False) -> Pixels:
 
     The background is what the border is like, carried smoothly over the whole picture, and what is joined to the
     border: a hole inside the thing stays the thing's. At the edge the background's colour is taken out of the pixels.
+    What stands before transparency already stays as it is.
 
     Raises:
         InvalidPicture: nothing stands out.
     """
+    if pixels.shape[2] == 4 and _stands_free(pixels[..., 3]):
+        return _cropped(pixels) if crop else pixels.copy()
     flat = opaque(pixels)
     height, width = flat.shape[:2]
     strip = max(1, round(FRAME * min(height, width)))
@@ -73,6 +83,12 @@ def cut(pixels: Pixels, tolerance: float, crop: bool = False) -> Pixels:
         alpha = np.minimum(alpha, pixels[..., 3].astype(np.float32) / 255)
     out = np.dstack([colour, np.rint(alpha * 255).astype(np.uint8)])
     return _cropped(out) if crop else out
+
+
+def _stands_free(alpha: Any) -> bool:
+    """Say whether most of the border of `alpha (H, W)` is clear and something inside is not."""
+    border = np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]])
+    return bool((border == 0).mean() > 0.5 and (alpha > 0).mean() >= LEAST)
 
 
 def healed(flat: Pixels, mask: Any, tolerance: float) -> Pixels:
@@ -137,6 +153,5 @@ def _swept(seen: npt.NDArray[np.bool_], free: npt.NDArray[np.bool_], axis: int) 
 
 
 def _cropped(pixels: Pixels) -> Pixels:
-    seen = pixels[..., 3] > 0
-    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
-    return np.ascontiguousarray(pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    left, top, right, bottom = box_of(pixels[..., 3] > 0)
+    return np.ascontiguousarray(pixels[top:bottom, left:right])

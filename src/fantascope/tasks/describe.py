@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from fantascope.core.colour import nearest_colour
 from fantascope.errors import InvalidValue
 from fantascope.prompt.grammar import plural
 from fantascope.tasks.pixels import Pixels, opaque
@@ -16,27 +18,14 @@ SURE = 0.4
 
 NUMBERS = ("", "a", "two", "three", "four", "five", "six")
 
-BACKGROUNDS: dict[str, tuple[int, int, int]] = {
-    "red": (220, 38, 38),
-    "orange": (249, 140, 30),
-    "yellow": (250, 212, 40),
-    "green": (60, 170, 70),
-    "teal": (38, 166, 166),
-    "blue": (48, 100, 225),
-    "purple": (140, 66, 190),
-    "pink": (252, 130, 184),
-    "brown": (128, 82, 48),
-    "black": (40, 40, 46),
-    "white": (244, 244, 246),
-    "gray": (140, 144, 150),
-}
 
-
-def describe(pixels: Pixels, detector: Any) -> str:
+def describe(pixels: Pixels, detector: Any, words: str = "") -> str:
     """Return a prompt for a picture `(H, W, 3 or 4)`: the things found, left to right, and the colour behind.
 
     Args:
         detector: An `engines.detector.Detector`.
+        words: What is said about the picture: a thing that may be one of several is what they name
+            first.
 
     Raises:
         InvalidValue: nothing in it is known.
@@ -52,12 +41,14 @@ def describe(pixels: Pixels, detector: Any) -> str:
     found.sort(key=lambda one: one.box[0])
     counts: dict[str, int] = {}
     for one in found:
-        name = one.kind.replace("-", " ")
+        names = [name.replace("-", " ") for name, _ in one.kinds]
+        said = {name: match.start() for name in names if (match := re.search(rf"\b{re.escape(name)}", words.lower()))}
+        name = min(said, key=lambda name: said[name]) if said else names[0]
         if one.colours.get("own", 0) < 0.5:
             name = f"{one.colour} {name}"
         counts[name] = counts.get(name, 0) + 1
-    said = [_counted(name, count) for name, count in counts.items()]
-    things = said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
+    parts = [_counted(name, count) for name, count in counts.items()]
+    things = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
     return f"{things} on {_article(background(flat) + ' background')}"
 
 
@@ -72,7 +63,7 @@ def background(pixels: Pixels) -> str:
     ]
     border = np.concatenate(sides)
     middle = np.median(border, 0)
-    return min(BACKGROUNDS, key=lambda name: float(((middle - BACKGROUNDS[name]) ** 2).sum()))
+    return nearest_colour(middle)
 
 
 def _counted(name: str, count: int) -> str:

@@ -14,8 +14,18 @@ import numpy as np
 from fantascope.artifact import Artifact, Kept, Output, Step
 from fantascope.engines.base import Engine, Inputs
 from fantascope.tasks.composite import composite, spread
-from fantascope.tasks.pixels import Mask, Pixels, opaque, open_mask, open_pixels, own_mask, resized, resized_mask
-from fantascope.tasks.region import box_of
+from fantascope.tasks.control import Steering, steering
+from fantascope.tasks.pixels import (
+    Mask,
+    Pixels,
+    box_of,
+    opaque,
+    open_mask,
+    open_pixels,
+    own_mask,
+    resized,
+    resized_mask,
+)
 
 Open = Callable[[str], Artifact]
 Events = Iterator[Step | Output]
@@ -32,7 +42,12 @@ def vary(request: Any, engine: Engine, open_: Open) -> Events:
         yield from unchanged(request, parent)
         return
     work = engine.spec.sizes.working(*size)
-    inputs = Inputs(size=work, pictures=resized(opaque(parent), work)[None], strength=request.strength)
+    inputs = Inputs(
+        size=work,
+        pictures=resized(opaque(parent), work)[None],
+        strength=request.strength,
+        steers=steering(request, open_)(work, None, None),
+    )
     for event in engine.render(request, inputs):
         yield replace(event, pixels=resized(event.pixels, size)) if isinstance(event, Output) else event
 
@@ -44,7 +59,8 @@ def fill(request: Any, engine: Engine, open_: Open) -> Events:
         InvalidValue: the mask has another size, marks nothing, or there is none.
     """
     parent = open_pixels(open_(request.picture))
-    yield from repaint(request, engine, parent, find_mask(request, parent, open_), request.region)
+    mask = find_mask(request, parent, open_)
+    yield from repaint(request, engine, parent, mask, request.region, steers=steering(request, open_))
 
 
 def expand(request: Any, engine: Engine, open_: Open) -> Events:
@@ -117,7 +133,13 @@ def find_mask(request: Any, parent: Pixels, open_: Open) -> Mask:
 
 
 def repaint(
-    request: Any, engine: Engine, parent: Pixels, mask: Mask, region: str = "whole", start: Pixels | None = None
+    request: Any,
+    engine: Engine,
+    parent: Pixels,
+    mask: Mask,
+    region: str = "whole",
+    start: Pixels | None = None,
+    steers: Steering | None = None,
 ) -> Events:
     """Paint the masked region of a picture anew; outside it no pixel changes.
 
@@ -129,6 +151,7 @@ def repaint(
         region: `whole` paints the whole picture at the model's size and keeps the region of it; `masked` does so with
             the region and what is around it, so that a small region gets all of the model's resolution.
         start: `(H, W, 3)`, what the region is painted over where strength is below 1; the parent if not given.
+        steers: The request's maps.
     """
     if _strength(request) == 0:
         yield from unchanged(request, parent)
@@ -143,6 +166,7 @@ def repaint(
         pictures=resized(source, work)[None],
         strength=_strength(request),
         mask=resized_mask(part, work),
+        steers=() if steers is None else steers(work, (left, top, right, bottom), (parent.shape[1], parent.shape[0])),
     )
     for event in engine.render(request, inputs):
         if isinstance(event, Output):

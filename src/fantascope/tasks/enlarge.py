@@ -27,13 +27,13 @@ def upscale(request: Any, engine: Engine, open_: Callable[[str], Artifact]) -> E
     """Enlarge a picture by `factor`: by the Spec's upscaler and Lanczos filtering for the rest, or by that alone.
 
     With `detail` above 0, windows of what the model paints at once are painted over at the new size with that strength.
-    Alpha is enlarged by Lanczos filtering. Factor 1 without detail gives the picture back.
+    Alpha is enlarged by Lanczos filtering. In its own size it is given back, unless detail is wanted.
     """
     parent = open_pixels(open_(request.picture))
-    if request.factor == 1 and request.detail == 0:
+    size = request.width, request.height
+    if size == (parent.shape[1], parent.shape[0]) and request.detail == 0:
         yield from unchanged(request, parent)
         return
-    size = request.width, request.height
     upscaler = engine.spec.upscaler if request.factor > 1 and hasattr(engine, "upscale") else None
     yield Step(0, request.steps, "upscale", total=request.n)
     large = opaque(parent)

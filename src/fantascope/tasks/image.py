@@ -8,19 +8,20 @@ from typing import Any
 from fantascope.artifact import Artifact, Output, Step
 from fantascope.engines.base import Engine, Inputs
 from fantascope.errors import InvalidValue
-from fantascope.request import Request
+from fantascope.tasks.control import steering
 from fantascope.tasks.pixels import opaque, open_pixels
 
 
-def imagine(request: Request, engine: Engine, open_: Callable[[str], Artifact]) -> Iterator[Step | Output]:
+def imagine(request: Any, engine: Engine, open_: Callable[[str], Artifact]) -> Iterator[Step | Output]:
     """Paint `request.n` pictures from noise.
 
     Args:
         request: A resolved `Imagine`.
         engine: Loaded weights; what differs between engines is theirs.
-        open_: Gives the artifact of an id; text to image needs none.
+        open_: Gives the artifact of an id: the maps that steer.
     """
-    yield from engine.render(request, Inputs())
+    size = request.width // request.upscale, request.height // request.upscale
+    yield from engine.render(request, Inputs(steers=steering(request, open_)(size, None, None)))
 
 
 def annotate(request: Any, engine: Engine, open_: Callable[[str], Artifact]) -> Iterator[Step | Output]:

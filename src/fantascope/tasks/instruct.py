@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from fantascope.artifact import Artifact, Kept, Output, Step
+from fantascope.core.colour import COLOURS, dyed
 from fantascope.engines.base import Engine, Inputs, LatentEngine
 from fantascope.errors import InvalidPicture, InvalidValue, Unsupported
 from fantascope.prompt.parse import parse
@@ -23,11 +24,10 @@ from fantascope.prompt.setting import local_prompt
 from fantascope.tasks.composite import composite
 from fantascope.tasks.cutout import cut, healed
 from fantascope.tasks.edit import find_mask, repaint, unchanged
-from fantascope.tasks.pixels import Mask, Pixels, opaque, open_mask, open_pixels, resized
+from fantascope.tasks.pixels import Mask, Pixels, box_of, opaque, open_mask, open_pixels, resized
 from fantascope.tasks.region import (
     WISHES,
     beside,
-    box_of,
     cells_to_mask,
     changed,
     disagreement,
@@ -35,6 +35,7 @@ from fantascope.tasks.region import (
     locate,
     main_part,
     region,
+    several,
 )
 
 Events = Iterator[Step | Output]
@@ -50,6 +51,9 @@ AWAY = 0.5
 
 TEXTURE = 4.0
 """Contrast in levels of the ground from which it is painted and not only spread."""
+
+ROOM = 0.08
+"""What a new thing gets around the old one's box on each side, as a share of its sides."""
 
 GROWN = {"bigger": 1.4, "smaller": 0.65}
 
@@ -150,12 +154,34 @@ def _turn(request: Any, engine: Engine, turn: Any, pixels: Pixels, mask: Mask | 
         yield from _away(request, engine, turn, pixels)
     elif turn.kind in ("move", "resize") and turn.target:
         yield from _shifted(request, engine, turn, pixels)
-    elif turn.kind in ("replace", "recolour", "add"):
-        share = min(request.strength, DYED) if turn.kind == "recolour" else request.strength
-        close = request.replace(prompt=local_prompt(_new_words(turn), turn.after), strength=share)
+    elif turn.kind == "recolour" and turn.target:
+        yield from _recoloured(request, engine, turn, pixels)
+    elif turn.kind in ("replace", "add"):
+        close = request.replace(prompt=local_prompt(_new_words(turn), turn.after))
         yield from repaint(close, engine, pixels, _where(request, engine, turn, pixels), "masked")
     else:
         yield from repaint(request, engine, pixels, _where(request, engine, turn, pixels))
+
+
+def _recoloured(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> Events:
+    """Give a thing that stands out another colour, its lights and darks as they were; else paint it over."""
+    mask, thing = _thing(request, engine, turn, pixels)
+    name = next((word for word in turn.value.lower().replace("grey", "gray").split() if word in COLOURS), None)
+    if name is None or not _stands_out(mask, thing):
+        close = request.replace(prompt=local_prompt(_new_words(turn), turn.after), strength=min(request.strength, DYED))
+        yield from repaint(close, engine, pixels, mask, "masked")
+        return
+    share = thing[..., 3:].astype(np.float32) / 255
+    ground = healed(opaque(pixels), mask, request_tolerance(engine))
+    dye = dyed(thing[..., :3], thing[..., 3] > 127, COLOURS[name])
+    mixed = np.clip(np.rint(ground * (1 - share) + dye * share), 0, 255).astype(np.uint8)
+    touched = thing[..., 3] > 0
+    yield Output(_onto(pixels, mixed, touched), 0, request.seed, kept=Kept(touched))
+
+
+def _stands_out(mask: Mask, thing: Pixels) -> bool:
+    """Say whether a thing was cut from its ground: else its alpha is the region itself."""
+    return bool(((thing[..., 3] > 0) != (mask > 0)).any())
 
 
 def _all_over(request: Any, engine: Engine, pixels: Pixels, most: float = ALL_OVER) -> Events:
@@ -269,7 +295,9 @@ def _thing(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> tup
     found = region(cells, (pixels.shape[1], pixels.shape[0]))
     try:
         thing = cut(flat, request_tolerance(engine))
-        thing[..., 3] = main_part(np.where(found > 0, thing[..., 3], 0).astype(np.uint8), cells)
+        thing[..., 3] = np.where(found > 0, thing[..., 3], 0)
+        if not several(turn.target):
+            thing[..., 3] = main_part(thing[..., 3], cells)
         if not (thing[..., 3] > 127).any():
             raise InvalidPicture("The region holds nothing that stands out.")
     except InvalidPicture:
@@ -277,6 +305,27 @@ def _thing(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> tup
     outline = Image.fromarray(np.where(thing[..., 3] > 0, 255, 0).astype(np.uint8))
     rim = 2 * max(2, min(found.shape) // 42) + 1
     return (np.asarray(outline.filter(ImageFilter.MaxFilter(rim))) > 0).astype(np.float32), thing
+
+
+def _without_others(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels, found: Mask) -> Mask:
+    """Return the box of a thing that stands out, with a little around it, and without other things in it.
+
+    What does not stand out keeps the region that the model found.
+    """
+    own, thing = _thing(request, engine, turn, pixels)
+    if several(turn.target) or not _stands_out(own, thing):
+        return found
+    try:
+        every = cut(opaque(pixels), request_tolerance(engine))[..., 3]
+    except InvalidPicture:
+        return found
+    others = Image.fromarray(np.where((every > 0) & (thing[..., 3] == 0), 255, 0).astype(np.uint8))
+    around = np.asarray(others.filter(ImageFilter.MinFilter(3)).filter(ImageFilter.MaxFilter(9))) > 0
+    left, top, right, bottom = box_of(own > 0)
+    wide, high = round((right - left) * ROOM), round((bottom - top) * ROOM)
+    box = np.zeros_like(found)
+    box[max(0, top - high) : bottom + high, max(0, left - wide) : right + wide] = 1
+    return np.where(around & ~(thing[..., 3] > 0), 0, np.maximum(box, own)).astype(np.float32)
 
 
 def _found(request: Any, engine: LatentEngine, prompt: str, target: str, pixels: Pixels) -> Mask:
@@ -295,7 +344,7 @@ def _where(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> Mas
         found = _found(request, engine, turn.before, turn.target, pixels)
         if turn.kind == "count":
             return np.maximum(found, cells_to_mask(free_place(small, ""), size))
-        return found
+        return _without_others(request, engine, turn, pixels, found)
     if turn.kind != "add":
         return region(disagreement(engine, request, small, turn.before, [turn.after]), size)
     if turn.anchor:

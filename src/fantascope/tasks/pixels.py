@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from itertools import pairwise
 from typing import Any
 
@@ -26,13 +27,15 @@ def open_pixels(artifact: Artifact) -> Pixels:
     Palette, gray, CMYK and 16-bit files are converted, a colour profile is applied, of an animation the first frame
     counts. Size and format were checked when the picture was taken in.
     """
-    try:
-        picture: Image.Image = Image.open(io.BytesIO(artifact.data))
-        picture.load()
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InvalidPicture(f"The picture is damaged or cut off: {error}.", param="picture") from error
-    profile = picture.info.get("icc_profile")
-    picture = ImageOps.exif_transpose(picture)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Pillow thinks of a stranger's metadata is no line for a terminal
+        try:
+            picture: Image.Image = Image.open(io.BytesIO(artifact.data))
+            picture.load()
+        except (OSError, SyntaxError, ValueError) as error:
+            raise InvalidPicture(f"The picture is damaged or cut off: {error}.", param="picture") from error
+        profile = picture.info.get("icc_profile")
+        picture = _upright(picture)
     if picture.mode in DEEP:
         deep = np.asarray(picture, np.float64)
         top = 65535.0 if picture.mode != "F" else max(1.0, float(deep.max()))
@@ -42,6 +45,14 @@ def open_pixels(artifact: Artifact) -> Pixels:
         picture = _managed(picture, profile)
     pixels = np.array(picture.convert("RGBA" if clear else "RGB"))
     return pixels if not clear or pixels[..., 3].min() < 255 else np.ascontiguousarray(pixels[..., :3])
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turn a picture as its Exif block says; one that cannot be read is as good as none."""
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # a foreign Exif block may break Pillow's reader in many ways
+        return picture
 
 
 def _managed(picture: Image.Image, profile: bytes) -> Image.Image:
@@ -127,6 +138,12 @@ def resized_mask(mask: Any, size: tuple[int, int]) -> Mask:
 def _spans(old: int, new: int) -> list[tuple[int, int]]:
     edges = np.linspace(0, old, new + 1)
     return [(int(a), max(int(a) + 1, int(np.ceil(b)))) for a, b in pairwise(edges)]
+
+
+def box_of(marked: Any) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of what is marked in `(H, W)` bool."""
+    rows, columns = np.flatnonzero(marked.any(1)), np.flatnonzero(marked.any(0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def encode_mask(touched: Any) -> bytes:

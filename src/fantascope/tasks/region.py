@@ -23,6 +23,7 @@ from fantascope.core.schedules import levels
 from fantascope.core.seeds import noise
 from fantascope.engines.base import LatentEngine
 from fantascope.errors import InvalidValue
+from fantascope.tasks.pixels import box_of
 
 Floats = npt.NDArray[np.float32]
 
@@ -32,7 +33,7 @@ LEVELS = (0.35, 0.5)
 WISHES = (0.6, 0.8, 0.95)
 """Those at which it is asked where it would put something that is not there yet."""
 
-MOST_CELLS = 256
+MOST_CELLS = 128
 """Longest side at which joined parts are told apart: the time for it grows with its cube."""
 
 DRAWS = 3
@@ -63,11 +64,14 @@ def swap(target: str, noun: str) -> str:
         >>> swap("two red cats", "ball")
         'two red balls'
     """
+    return " ".join([*target.split()[:-1], noun + "s" if several(target) else noun])
+
+
+def several(target: str) -> bool:
+    """Say whether a noun phrase means more than one thing: `two cats`, `sunflowers`, `some grass`."""
     words = target.split()
-    plural = bool(re.fullmatch(r"(?i)two|three|four|five|six|some|many|several|\d+", words[0])) or (
-        words[-1].endswith("s") and words[0].lower() not in ("a", "an", "one")
-    )
-    return " ".join([*words[:-1], noun + "s" if plural else noun])
+    number = re.fullmatch(r"(?i)two|three|four|five|six|some|many|several|\d+", words[0]) is not None
+    return number or (words[-1].endswith("s") and words[0].lower() not in ("a", "an", "one"))
 
 
 def disagreement(
@@ -182,12 +186,6 @@ def main_part(alpha: npt.NDArray[np.uint8], cells: Floats) -> npt.NDArray[np.uin
     kept = Image.fromarray(np.where(labels == best, 255, 0).astype(np.uint8))
     near = np.asarray(kept.filter(ImageFilter.MaxFilter(3)).resize((wide, high), Image.Resampling.NEAREST)) > 0
     return np.where(near, alpha, 0).astype(np.uint8)
-
-
-def box_of(marked: Any) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom of what is marked in `(H, W)` bool."""
-    rows, columns = np.flatnonzero(marked.any(1)), np.flatnonzero(marked.any(0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 PLACES: dict[str, tuple[float, float, float, float]] = {
