@@ -279,3 +279,158 @@ def test_help_names_every_option() -> None:
     for option in ("--no", "--size", "--steps", "--guidance", "--sampler", "--model", "--out", "--format", "--preview"):
         assert option in said
     assert "--json" in said
+
+
+# Edits
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> Path:
+    """A folder with a picture that was drawn by hand and masks for it."""
+    picture = Image.new("RGB", (160, 128), (90, 150, 220))
+    picture.paste((200, 60, 40), (50, 30, 110, 100))
+    picture.save(tmp_path / "photo.png")
+    mask = Image.new("L", (160, 128), 0)
+    mask.paste(255, (40, 20, 120, 110))
+    mask.save(tmp_path / "mask.png")
+    Image.new("L", (160, 128), 0).save(tmp_path / "empty.png")
+    Image.new("L", (16, 16), 255).save(tmp_path / "small.png")
+    return tmp_path
+
+
+def test_an_edit_end_to_end(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a fresh home, on the embedded checkpoint: the picture, its mask and the proof."""
+    out, mask = drawn / "out.png", drawn / "changed.png"
+    words = ("edit", str(drawn / "photo.png"), "make the box blue", "--before", "a red box on a blue background")
+    words = (*words, "--mask", str(drawn / "mask.png"), "--steps", "4", "--seed", "1")
+    done = fantascope(*words, "--out", str(out), "--mask-out", str(mask), "--json")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    steps = [e for e in events if e["event"] == "step"]
+    assert [e["step"] for e in steps if e["stage"] == "denoise"] == [1, 2, 3, 4]
+    (artifact,) = (e for e in events if e["event"] == "artifact")
+    kept = artifact["kept"]
+    assert kept["before"] == kept["after"]
+    assert kept["touched"] == round(80 * 90 / (160 * 128), 6)
+    with Image.open(out) as after, Image.open(drawn / "photo.png") as before, Image.open(mask) as changed:
+        assert after.size == before.size == changed.size
+        assert changed.getbbox() == (40, 20, 120, 110)
+        assert changed.mode == "L"
+        black = Image.new("RGB", before.size)
+        assert Image.composite(black, after, changed).tobytes() == Image.composite(black, before, changed).tobytes()
+        assert after.tobytes() != before.tobytes()
+    assert run(["verify", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "every pixel is the parent's" in said
+    assert "compositeWithTrainedAlgorithmicMedia" in said
+    assert "✗" not in said
+
+
+def test_what_was_understood_is_said_and_a_chat_goes_on(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mask = ("--mask", str(drawn / "mask.png"), *ECHO)
+    words = ["edit", str(drawn / "photo.png"), "change the box to a cat", "--before", "a red box"]
+    assert run([*words, *mask, "--out", str(drawn / "a.png")]) == 0
+    assert "understood:" in capsys.readouterr().err
+    assert run(["edit", str(drawn / "a.png"), "make it night", *mask, "--out", str(drawn / "b.png")]) == 0
+    assert run(["verify", str(drawn / "b.png")]) == 0
+
+
+def test_every_command_of_editing(drawn: Path) -> None:
+    photo, mask = str(drawn / "photo.png"), str(drawn / "mask.png")
+    for words in (
+        ["vary", photo, "--amount", "subtle"],
+        ["vary", photo, "-n", "2"],
+        ["fill", photo, "--mask", mask, "--prompt", "a cat"],
+        ["erase", photo, "--mask", mask],
+        ["expand", photo, "--left", "7", "--bottom", "9"],
+        ["expand", photo, "--zoom", "2"],
+        ["expand", photo, "--pan", "up"],
+        ["blend", photo, photo, "--weights", "1", "--weights", "3", "--size", "64"],
+        ["upscale", photo, "--factor", "1.5"],
+        ["cutout", photo, "--crop"],
+        ["tile", "stars", "--axes", "x", "--picture", photo],
+    ):
+        assert run([*words, *ECHO, "--out", str(drawn / words[0])]) == 0, words
+    assert {path.suffix for path in (drawn / "cutout").iterdir()} == {".png"}
+    with Image.open(next((drawn / "cutout").iterdir())) as cut:
+        assert cut.mode == "RGBA"
+        assert cut.size == (60, 70)
+
+
+def test_masks_are_numbered_and_said_to_be_missing(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo = str(drawn / "photo.png")
+    words = ["expand", photo, "--left", "9", "-n", "2", *ECHO, "--mask-out", str(drawn / "m.png")]
+    assert run([*words, "--out", str(drawn / "two")]) == 0
+    assert size(drawn / "m.png") == size(drawn / "m-2.png") == (169, 128)
+    assert run(["expand", photo, "--zoom", "2", *ECHO, "--mask-out", str(drawn / "none.png")]) == 0
+    assert "No mask" in capsys.readouterr().err
+    assert not (drawn / "none.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["fill", "PHOTO"], 2, "--mask"),
+        (["fill", "PHOTO", "--mask", "EMPTY"], 2, "marks nothing"),
+        (["fill", "PHOTO", "--mask", "SMALL"], 2, "16x16"),
+        (["fill", "PHOTO", "--mask", "missing.png"], 1, "missing.png"),
+        (["fill", "PHOTO", "--mask", "MASK", "--out", "x.jpg"], 2, "byte for byte"),
+        (["fill", "PHOTO", "--mask", "MASK", "--format", "webp"], 2, "--quality 100"),
+        (["fill", "PHOTO", "--mask", "MASK", "--size", "64"], 2, "--size"),
+        (["vary", "PHOTO", "--mask-out", "m.png"], 2, "--mask-out"),
+        (["vary", "PHOTO", "--strength", "1.5"], 2, "strength"),
+        (["vary", "PHOTO", "--strength", "nan"], 2, "strength"),
+        (["vary", "PHOTO", "--amount", "much"], 2, "subtle"),
+        (["vary"], 2, "'picture'"),
+        (["vary", "/dev/zero"], 1, "/dev/zero"),
+        (["vary", "."], 1, "'.'"),
+        (["cutout", "PHOTO", "--format", "jpeg"], 2, "transparency"),
+        (["cutout"], 2, "nothing to cut out"),
+        (["cutout", "PHOTO", "--tolerance", "2"], 2, "tolerance"),
+        (["expand", "PHOTO"], 2, "--zoom"),
+        (["expand", "PHOTO", "--left", "-3"], 2, "left"),
+        (["expand", "PHOTO", "--left", "9999"], 2, "8192"),
+        (["expand", "PHOTO", "--zoom", "1"], 2, "zoom"),
+        (["expand", "PHOTO", "--zoom", "5"], 2, "zoom"),
+        (["expand", "PHOTO", "--pan", "inwards"], 2, "left"),
+        (["upscale", "PHOTO", "--factor", "0.5"], 2, "factor"),
+        (["upscale", "PHOTO", "--factor", "5"], 2, "factor"),
+        (["blend", "PHOTO"], 2, "pictures"),
+        (["blend", "PHOTO", "PHOTO", "--weights", "1"], 2, "2 pictures"),
+        (["tile", "stars", "--axes", "z"], 2, "both"),
+        (["edit", "PHOTO", "blorb it", "--before", "a red box"], 2, "Did you mean: 1"),
+        (["edit", "PHOTO", ""], 2, "empty"),
+        (["edit", "PHOTO", "a\x1b[2Jb"], 2, "U+001B"),
+        (["erase", "PHOTO", "--what", "the cat", "--before", "a red box"], 2, "the cat"),
+        (["erase", "PHOTO", "--what", "the box", "--mask", "MASK", "--before", "a red box"], 2, "one of them"),
+    ],
+)
+def test_bad_edits_are_clear_errors(
+    words: list[str], code: int, said: str, drawn: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"PHOTO": "photo.png", "MASK": "mask.png", "EMPTY": "empty.png", "SMALL": "small.png"}
+    named = [str(drawn / files[word]) if word in files else word for word in words]
+    assert run([*named, *ECHO]) == code, capsys.readouterr()
+    shown = capsys.readouterr()
+    assert said in shown.out + shown.err
+    assert "Traceback" not in shown.err
+    assert "\x1b[2J" not in shown.err
+    assert run(["ledger"]) == 0
+    assert "charge" not in capsys.readouterr().out
+    assert not [path for path in Path.cwd().iterdir() if path.suffix == ".jpg"]
+
+
+def test_an_unclear_instruction_as_json(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["edit", str(drawn / "photo.png"), "blorb it", "--before", "a red box on a table", "--json", *ECHO]
+    assert run(words) == 2
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (told["code"], told["param"]) == ("unclear_instruction", "instruction")
+    assert len(told["readings"]) == 3
+
+
+def test_help_of_edits_names_their_own_options() -> None:
+    told = {task: fantascope(task, "--help").stdout for task in ("fill", "vary")}
+    for option in ("--mask", "--mask-out", "--feather", "--region", "--strength", "--prompt"):
+        assert option in told["fill"]
+    assert "--mask" not in told["vary"]
+    assert "--size" not in told["vary"]
+    assert "--amount" in told["vary"]
