@@ -284,7 +284,17 @@ def words(request: Any, given: dict[str, Given] | None = None, embed: Any = None
 def test_what_each_task_makes_of_the_words_of_its_picture(studio: Studio) -> None:
     assert words(Expand(picture="x", left=8)).prompt == "a blue background"
     assert words(Expand(picture="x", left=8, prompt="a tree")).prompt == "a tree"
-    assert words(Expand(picture="x", left=8), {"x": Given(64, 64)}).prompt is None
+    foreign = {"x": Given(64, 64)}
+
+    def nothing(*_: str) -> str:
+        raise InvalidValue("nothing in it is known")
+
+    for seen, expanded, filled in (
+        (lambda *_: "a cat on a red background", "a red background", "a cat on a red background"),
+        (nothing, None, None),
+    ):
+        assert read_words(Expand(picture="x", left=8), foreign, None, seen).prompt == expanded
+        assert read_words(Fill(picture="x"), foreign, None, seen).prompt == filled
     assert words(Cutout(prompt="a rose")).prompt == "a rose on a white background"
     assert words(Cutout(prompt="a rose in a forest")).prompt == "a rose in a forest"
     assert words(Cutout(picture="x")).prompt is None

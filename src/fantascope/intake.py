@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from fantascope.artifact import Artifact
 from fantascope.errors import InvalidPicture, InvalidValue, NotFound, StorageError, UnclearInstruction
-from fantascope.request import PICTURE, Cutout, Edit, Erase, Expand, Request, Turn
+from fantascope.request import PICTURE, Cutout, Edit, Erase, Expand, Fill, Request, Turn, Vary
 from fantascope.resolve import Given
 
 MOST_BYTES = 64 * 2**20
@@ -114,9 +114,12 @@ def read_words(
     from fantascope.prompt.instruct import read_instructions
     from fantascope.prompt.setting import on_plain, setting_of
 
-    if isinstance(request, Expand) and request.prompt is None:
+    if isinstance(request, (Expand, Fill, Vary)) and request.prompt is None:
         own = given[request.picture].prompt
-        return request.replace(prompt=setting_of(own)) if own else request
+        shown = own if own else _described(request.picture, describe)
+        if isinstance(request, Expand):
+            return request.replace(prompt=setting_of(shown)) if shown else request
+        return request if own or not shown else request.replace(prompt=shown)
     if isinstance(request, Cutout) and request.picture is None and request.prompt and request.prompt.strip():
         return request.replace(prompt=on_plain(request.prompt))
     if isinstance(request, Erase) and request.what is not None and request.mask is None:
@@ -144,3 +147,11 @@ def read_words(
     if request.prompt is None:
         changes["prompt"] = read[-1].after
     return request.replace(**changes)
+
+
+def _described(picture: str, describe: Callable[[str, str], str]) -> str:
+    """Return what a picture shows, or nothing where that is not known: painting goes by what is seen then."""
+    try:
+        return describe(picture, "")
+    except InvalidValue:
+        return ""
