@@ -191,7 +191,7 @@ def test_orthogonal_brings_singular_values_near_one() -> None:
     torch.manual_seed(0)
     for shape in ((3, 8, 24), (2, 24, 8)):
         values = torch.linalg.svdvals(orthogonal(torch.randn(shape)).float())
-        assert values.min() > 0.5 and values.max() < 1.4
+        assert values.min() > 0.5 and values.max() < 1.45
 
 
 def test_an_untrained_upscaler_repeats_pixels_and_survives_saving(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fantascope.cli.data import Json, say
-from fantascope.cli.train import app
+from fantascope.cli.train_control import app
 
 __all__ = ["app", "report"]
 

@@ -102,6 +102,16 @@ class Composer:
         array = np.asarray(self.render(scene, size), np.float32)
         return np.ascontiguousarray(array.transpose(2, 0, 1)) / 127.5 - 1
 
+    def shapes(self, scene: Scene, size: int = CANVAS) -> list[NDArray[np.uint8]]:
+        """How much of each pixel each thing of a scene covers, (size, size) of 0..255, the farthest thing first."""
+        scale, out = size // CANVAS, []
+        for thing in scene.things:
+            alpha = self._stamp(thing.concept, thing.source, thing.colour, thing.side * scale).getchannel("A")
+            canvas = Image.new("L", (size, size))
+            canvas.paste(alpha, (thing.left * scale, thing.top * scale))
+            out.append(np.asarray(canvas))
+        return out
+
     def raster(self, concept: str, source: str, side: int = RASTER) -> NDArray[np.uint8]:
         """A concept's drawing alone, (side, side, 4), straight alpha, its margins as in the package."""
         return self._raster(concept, source, side)

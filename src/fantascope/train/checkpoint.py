@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from safetensors.numpy import load_file as read_arrays
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -35,7 +35,7 @@ INDEX: dict[str, Any] = {
 }
 
 
-def write_module(model: UNet2DConditionModel | AutoencoderKL, folder: Path) -> None:
+def write_module(model: UNet2DConditionModel | AutoencoderKL | ControlNetModel, folder: Path) -> None:
     """Write `config.json` and the weights in float16."""
     folder.mkdir(parents=True, exist_ok=True)
     config = {key: value for key, value in model.config.items() if key not in ("_name_or_path", "_use_default_values")}

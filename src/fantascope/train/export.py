@@ -103,8 +103,95 @@ def _rows(g: Graph, name: str, ids: str) -> str:
     return g.add("Mul", g.add("Cast", rows, to=TensorProto.FLOAT), g.add("Unsqueeze", scale, g.whole(-1)))
 
 
-def unet_graph(folder: Path, g: Graph, file: str = "model.onnx") -> Path:
-    """Write UNet2DConditionModel: sample `(B, C, h, w)`, time `(B,)`, states `(B, T, D)` -> prediction like sample."""
+def unet_graph(folder: Path, g: Graph, file: str = "model.onnx", *, control: bool = False) -> Path:
+    """Write UNet2DConditionModel: sample `(B, C, h, w)`, time `(B,)`, states `(B, T, D)` -> prediction like sample.
+
+    With `control` it also takes what a control network adds: `down_0`, … to the skips and `mid` to the middle.
+    """
+    config = _unet_config(folder)
+    widths, layers = config["block_out_channels"], config["layers_per_block"]
+    net = _Blocks(g, config["norm_num_groups"], config["norm_eps"], _time(g, config, widths[0]))
+    heads = _heads(config)
+    skips, x = _half_unet(net, folder, config, g.conv("sample", "conv_in"))
+    kind = TensorProto.FLOAT
+    picture = ["batch", config["in_channels"], "height", "width"]
+    inputs = _unet_inputs(config)
+    if control:
+        sizes = _skip_sizes(config)
+        names = [f"down_{k}" for k in range(len(skips))]
+        skips = [g.add("Add", skip, name) for skip, name in zip(skips, names, strict=True)]
+        x = g.add("Add", x, "mid")
+        inputs |= {name: (kind, size) for name, size in zip([*names, "mid"], [*sizes, sizes[-1]], strict=True)}
+    for level, block in enumerate(config["up_block_types"]):
+        crossed = _known(folder, block, {"UpBlock2D": False, "CrossAttnUpBlock2D": True})
+        for k in range(layers + 1):
+            x = g.add("Concat", x, skips.pop(), axis=1)
+            x = net.resnet(x, f"up_blocks.{level}.resnets.{k}")
+            if crossed:
+                x = net.transformer(x, f"up_blocks.{level}.attentions.{k}", heads[-1 - level])
+        if level < len(widths) - 1:
+            x = g.conv(g.enlarge(x, 2), f"up_blocks.{level}.upsamplers.0.conv")
+    x = net.out(x, "")
+    return g.write(folder / file, inputs, {"prediction": (x, [*picture[:1], config["out_channels"], *picture[2:]])})
+
+
+def control_graph(folder: Path) -> Path:
+    """Write the ControlNetModel of a folder as `control.onnx` beside its weights.
+
+    Inputs: `sample`, `timestep`, `states` as of the UNet, `map` (B, 3 + K, 8h, 8w) of 0..1 and `scale` (B,). Outputs:
+    what is added to the UNet's skips and middle, times the scale: `down_0`, `down_1`, …, `mid`.
+
+    Raises:
+        ModelNotFound, Unsupported, BrokenModelFile: As `export_graphs`.
+    """
+    config = _unet_config(folder)
+    _expect(folder, config, global_pool_conditions=False, controlnet_conditioning_channel_order="rgb")
+    g = Graph(SafeFile.open(folder / DIFFUSERS_WEIGHTS))
+    net = _Blocks(g, config["norm_num_groups"], config["norm_eps"], _time(g, config, config["block_out_channels"][0]))
+    small = g.silu(g.conv("map", "controlnet_cond_embedding.conv_in"))
+    for k in range(2 * (len(config["conditioning_embedding_out_channels"]) - 1)):
+        small = g.silu(g.conv(small, f"controlnet_cond_embedding.blocks.{k}", stride=1 + k % 2))
+    small = g.conv(small, "controlnet_cond_embedding.conv_out")
+    skips, x = _half_unet(net, folder, config, g.add("Add", g.conv("sample", "conv_in"), small))
+    scale = g.add("Unsqueeze", "scale", g.whole(1, 2, 3))
+    told = [g.conv(skip, f"controlnet_down_blocks.{k}") for k, skip in enumerate(skips)]
+    told = [g.add("Mul", one, scale) for one in (*told, g.conv(x, "controlnet_mid_block"))]
+    names, sizes = [*(f"down_{k}" for k in range(len(skips))), "mid"], _skip_sizes(config)
+    kind = TensorProto.FLOAT
+    given = {
+        "map": (kind, ["batch", config["conditioning_channels"], "rows", "columns"]),
+        "scale": (kind, ["batch"]),
+    }
+    outputs = {name: (one, size) for name, one, size in zip(names, told, [*sizes, sizes[-1]], strict=True)}
+    return g.write(folder / "control.onnx", _unet_inputs(config) | given, outputs)
+
+
+def export_control(folder: Path, control: Path) -> dict[str, Path]:
+    """Write the graphs that a control network needs: its own, and the UNet's with inputs for what it adds.
+
+    The second lies beside the UNet's weights, which it reads: `unet/model.control.onnx`. Where the checkpoint has a
+    LoRA file for few steps, so does `unet/few.control.onnx`.
+
+    Args:
+        folder: The checkpoint folder.
+        control: Folder of the ControlNetModel.
+
+    Returns:
+        `control`, `unet` and maybe `few` to the files written; raises as `export_graphs`.
+    """
+    unet, weights = folder / "unet", folder / "unet" / DIFFUSERS_WEIGHTS
+    written = {
+        "control": control_graph(control),
+        "unet": unet_graph(unet, Graph(SafeFile.open(weights)), "model.control.onnx", control=True),
+    }
+    if (folder / FEW).is_file():
+        graph = Graph(SafeFile.open(weights), delta=SafeFile.open(folder / FEW))
+        written["few"] = unet_graph(unet, graph, f"{Path(graph_of(FEW)).stem}.control.onnx", control=True)
+    return written
+
+
+def _unet_config(folder: Path) -> dict[str, Any]:
+    """The configuration of a UNet or of a control network, held to what the graphs know."""
     config = read_json(folder / "config.json")
     _expect(
         folder,
@@ -125,42 +212,48 @@ def unet_graph(folder: Path, g: Graph, file: str = "model.onnx") -> Path:
         mid_block_scale_factor=1,
         downsample_padding=1,
     )
-    widths, layers = config["block_out_channels"], config["layers_per_block"]
-    net = _Blocks(g, config["norm_num_groups"], config["norm_eps"], _time(g, config, widths[0]))
-    heads = _per_level(config["num_attention_heads"] or config["attention_head_dim"], len(widths))
-    x = g.conv("sample", "conv_in")
-    skips = [x]
-    for level, kind in enumerate(config["down_block_types"]):
-        crossed = _known(folder, kind, {"DownBlock2D": False, "CrossAttnDownBlock2D": True})
-        for k in range(layers):
+    return config
+
+
+def _unet_inputs(config: dict[str, Any]) -> dict[str, tuple[int, list[Any]]]:
+    kind = TensorProto.FLOAT
+    return {
+        "sample": (kind, ["batch", config["in_channels"], "height", "width"]),
+        "timestep": (kind, ["batch"]),
+        "states": (kind, ["batch", "tokens", config["cross_attention_dim"]]),
+    }
+
+
+def _heads(config: dict[str, Any]) -> list[int]:
+    return _per_level(config["num_attention_heads"] or config["attention_head_dim"], len(config["block_out_channels"]))
+
+
+def _skip_sizes(config: dict[str, Any]) -> list[list[Any]]:
+    """The shapes of the skips, in order; sides are halved from level to level."""
+    widths, sizes = config["block_out_channels"], [["batch", config["block_out_channels"][0], "height", "width"]]
+    for level, width in enumerate(widths):
+        here, below = (["height", "width"] if k == 0 else [f"height_{k}", f"width_{k}"] for k in (level, level + 1))
+        sizes += [["batch", width, *here]] * config["layers_per_block"]
+        sizes += [["batch", width, *below]] if level < len(widths) - 1 else []
+    return sizes
+
+
+def _half_unet(net: _Blocks, folder: Path, config: dict[str, Any], x: str) -> tuple[list[str], str]:
+    """The way down from what `conv_in` gave, and the middle: all skips, and what the middle gives."""
+    widths, heads, skips = config["block_out_channels"], _heads(config), [x]
+    for level, block in enumerate(config["down_block_types"]):
+        crossed = _known(folder, block, {"DownBlock2D": False, "CrossAttnDownBlock2D": True})
+        for k in range(config["layers_per_block"]):
             x = net.resnet(x, f"down_blocks.{level}.resnets.{k}")
             if crossed:
                 x = net.transformer(x, f"down_blocks.{level}.attentions.{k}", heads[level])
             skips.append(x)
         if level < len(widths) - 1:
-            x = g.conv(x, f"down_blocks.{level}.downsamplers.0.conv", stride=2)
+            x = net.g.conv(x, f"down_blocks.{level}.downsamplers.0.conv", stride=2)
             skips.append(x)
     x = net.resnet(x, "mid_block.resnets.0")
     x = net.transformer(x, "mid_block.attentions.0", heads[-1])
-    x = net.resnet(x, "mid_block.resnets.1")
-    for level, kind in enumerate(config["up_block_types"]):
-        crossed = _known(folder, kind, {"UpBlock2D": False, "CrossAttnUpBlock2D": True})
-        for k in range(layers + 1):
-            x = g.add("Concat", x, skips.pop(), axis=1)
-            x = net.resnet(x, f"up_blocks.{level}.resnets.{k}")
-            if crossed:
-                x = net.transformer(x, f"up_blocks.{level}.attentions.{k}", heads[-1 - level])
-        if level < len(widths) - 1:
-            x = g.conv(g.enlarge(x, 2), f"up_blocks.{level}.upsamplers.0.conv")
-    x = net.out(x, "")
-    picture = ["batch", config["in_channels"], "height", "width"]
-    states = ["batch", "tokens", config["cross_attention_dim"]]
-    kind = TensorProto.FLOAT
-    return g.write(
-        folder / file,
-        {"sample": (kind, picture), "timestep": (kind, ["batch"]), "states": (kind, states)},
-        {"prediction": (x, ["batch", config["out_channels"], "height", "width"])},
-    )
+    return skips, net.resnet(x, "mid_block.resnets.1")
 
 
 def _time(g: Graph, config: dict[str, Any], width: int) -> str:

@@ -78,11 +78,11 @@ def write_report(runs: Sequence[Path], out: Path, sheets: int = 6) -> Path:
     return out / "report.md"
 
 
-def curve(run: Path, name: str = "loss") -> Image.Image:
-    """Draw one figure of a run over its steps, the vertical axis logarithmic where all values are positive."""
+def curve(run: Path, name: str = "loss", *, log: bool = True) -> Image.Image:
+    """Draw one figure of a run over its steps; with `log` the vertical axis is, where all values are positive."""
     rows = [row for row in read_log(run) if name in row]
     steps, values = [float(row["step"]) for row in rows], [float(row[name]) for row in rows]
-    log = min(values) > 0
+    log = log and min(values) > 0
     heights = [math.log(value) for value in values] if log else values
     low, high = min(heights), max(heights)
     width, height = SIZE

@@ -7,18 +7,23 @@ is what diffusers' `StableDiffusionPipeline` does with a `BertModel` whose confi
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file as load_tensors
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertModel, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from fantascope.engines.compact import NAME, compact, expand
+from fantascope.errors import ModelNotFound, Unsupported
+from fantascope.train.checkpoint import hash_tensors
 
 TOKENS = 32
 
@@ -78,3 +83,67 @@ def encode_text(model: BertModel, tokenizer: Tokenizer, captions: Sequence[str],
         mask = torch.tensor([row.attention_mask for row in rows])
         parts.append(model(input_ids=ids, attention_mask=mask).last_hidden_state)
     return torch.cat(parts)
+
+
+@dataclass(frozen=True)
+class TextStates:
+    """The text encoder of a checkpoint folder.
+
+    Attributes:
+        states: Captions to token states (N, T, D) float32.
+        facts: Hashes of encoder (`text`) and tokenizer.
+    """
+
+    states: Callable[[Sequence[str]], Tensor]
+    facts: dict[str, str]
+
+
+def open_words(folder: Path) -> TextStates:
+    """Open the text encoder of a checkpoint folder: the compact one, or the CLIP of Stable Diffusion 1.x and 2.x.
+
+    Raises:
+        ModelNotFound: The folder has none, or no tokenizer.
+        Unsupported: It is another one.
+    """
+    encoder, tokenizer = folder / "text_encoder", folder / "tokenizer"
+    if not (encoder / "config.json").is_file() or not tokenizer.is_dir():
+        raise ModelNotFound(f"{folder} has no text encoder and tokenizer.", param="checkpoint")
+    if (encoder / NAME).is_file():
+        rules = tokenizer / "tokenizer.json"
+        model, words = load_text_encoder(folder), Tokenizer.from_file(str(rules))
+        facts = {
+            "text": hash_tensors(encoder / NAME),
+            "tokenizer": hashlib.sha256(rules.read_bytes()).hexdigest(),
+        }
+        return TextStates(lambda captions: encode_text(model, words, captions), facts)
+    kind = json.loads((encoder / "config.json").read_text("utf-8")).get("model_type")
+    if kind != "clip_text_model" or (folder / "text_encoder_2").is_dir():
+        raise Unsupported(
+            f"{folder} has the text encoder {kind!r}; training knows the embedded one and one CLIP.", param="checkpoint"
+        )
+    return _clip(encoder, tokenizer)
+
+
+def _clip(encoder: Path, tokenizer: Path) -> TextStates:
+    weights = next(iter(sorted(encoder.glob("*.safetensors"))), None)
+    if weights is None:
+        raise ModelNotFound(f"{encoder} has no safetensors.", param="checkpoint")
+    model = CLIPTextModel(CLIPTextConfig.from_json_file(str(encoder / "config.json"))).eval()
+    nested = "text_model." if hasattr(model, "text_model") else ""  # one release of transformers nests, another not
+    state = {nested + name.removeprefix("text_model."): value.float() for name, value in load_tensors(weights).items()}
+    state.pop(f"{nested}embeddings.position_ids", None)
+    model.load_state_dict(state)
+    words = CLIPTokenizer.from_pretrained(tokenizer, local_files_only=True)
+
+    @torch.no_grad()
+    def states(captions: Sequence[str]) -> Tensor:
+        parts = []
+        for at in range(0, len(captions), 64):
+            some = list(captions[at : at + 64])
+            length = model.config.max_position_embeddings
+            ids = words(some, padding="max_length", truncation=True, max_length=length, return_tensors="pt").input_ids
+            parts.append(model(ids).last_hidden_state)
+        return torch.cat(parts)
+
+    rules = b"".join(path.read_bytes() for path in sorted(tokenizer.iterdir()) if path.suffix in (".json", ".txt"))
+    return TextStates(states, {"text": hash_tensors(weights), "tokenizer": hashlib.sha256(rules).hexdigest()})

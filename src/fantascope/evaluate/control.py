@@ -1,0 +1,310 @@
+"""How well pictures follow the maps they were painted under, and whether they still show what the prompt says.
+
+A map is found again in the picture, by the annotator that makes maps of its kind, and compared with the one given; the
+same is done with pictures of the same prompts and seeds painted without a map. All comparisons are made at 128 px.
+
+- **lines and edges**: F1 of the pixels, where one within 2 px counts as met. Source: Martin, Fowlkes & Malik, "Learning
+  to detect natural image boundaries" (2004), section 4, without one-to-one matching.
+- **segmentation and depth**: mean IoU of the map's regions. The picture's regions are found by colour, and each counts
+  for the region of the map that it overlaps most: no network that names things is asked. Source: Liu et al.,
+  "Entropy rate superpixel segmentation" (2011), section 5 (achievable segmentation accuracy).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fantascope.annotate import annotate
+from fantascope.annotate.pixels import back, resized
+from fantascope.annotate.segments import find_regions
+from fantascope.data.compose import Composer
+from fantascope.data.maps import colours, map_of
+from fantascope.data.scene import DRAWN, Scene, plan
+from fantascope.data.vocabulary import Concept
+from fantascope.engines.detector import Found
+from fantascope.errors import InvalidValue, UnknownName
+from fantascope.evaluate.prompts import Asked, Want
+from fantascope.evaluate.score import judge
+from fantascope.evaluate.statistics import Figure, bootstrap, wilson
+
+Pixels = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+SIDE = 128
+"""Side at which maps are compared, px."""
+
+TOLERANCE = 2.0
+"""How far an edge may be off, px of `SIDE`."""
+
+WHITE = 127
+"""Level above which a pixel of a map of lines counts."""
+
+NEAR = 127
+"""Level above which a pixel of a depth map belongs to a thing."""
+
+LAYER = 0.01
+"""Share of the picture that has one level of depth from which that is a layer; soft borders go to the nearest one."""
+
+FOUND_BY: dict[str, str] = {"canny": "canny", "hough": "hough", "softedge": "softedge", "scribble": "fake_scribble"}
+"""Kind of lines -> the annotator that finds it in a picture."""
+
+REGIONS = ("segmentation", "depth")
+
+UNSEEN = 5_000_000
+"""First of the scenes that maps are made of here; nothing is trained on them."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A map and a prompt to paint under it.
+
+    Attributes:
+        kind: Of the map.
+        prompt: The scene's caption.
+        map: (128, 128, 3).
+        seed: Of the noise.
+        wants: Kinds of things that the scene shows.
+        picture: The scene itself, (128, 128, 3): what a perfect answer looks like.
+    """
+
+    kind: str
+    prompt: str
+    map: Pixels
+    seed: int
+    wants: tuple[str, ...]
+    picture: Pixels
+
+
+Paint = Callable[[Sequence[Case], bool], Sequence[Pixels]]
+"""Paints cases, under their maps or, if told False, by prompt and seed alone; pictures (H, W, 3) of any size."""
+
+Look = Callable[[Sequence[Pixels]], Sequence[Sequence[Found]]]
+"""What is in each picture: `Detector.look`."""
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """What was measured of one kind.
+
+    Attributes:
+        agreement: Of the map given with the one found, 0..1, under the map.
+        without: The same of pictures painted without a map.
+        real: The same of the scenes themselves: the most that can be expected.
+        obeyed: Share of pictures under a map in which the detector finds all that the prompt names.
+        obeyed_without, obeyed_real: The same without a map, and of the scenes themselves.
+    """
+
+    agreement: Figure
+    without: Figure
+    real: Figure
+    obeyed: Figure
+    obeyed_without: Figure
+    obeyed_real: Figure
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+def cases(
+    composer: Composer,
+    concepts: dict[str, Concept],
+    kinds: Sequence[str],
+    count: int,
+    known: Sequence[str],
+    first: int = UNSEEN,
+) -> list[Case]:
+    """`count` cases of each kind, from scenes of one or two things that are drawn as they are.
+
+    Args:
+        composer, concepts: Draw the scenes.
+        kinds: Kinds of maps.
+        count: Scenes; each gives a case of every kind.
+        known: Kinds of things that the detector knows; scenes with others are left out.
+        first: Number of the first scene that is tried.
+
+    Raises:
+        UnknownName: A kind that is not measured here.
+    """
+    for kind in kinds:
+        if kind not in (*FOUND_BY, *REGIONS):
+            raise UnknownName("kind of map", kind, (*FOUND_BY, *REGIONS), param="kinds")
+    found: list[Case] = []
+    for scene in _scenes(concepts, first, set(known)):
+        large = np.asarray(composer.render(scene, 4 * SIDE))
+        picture = np.asarray(composer.render(scene, SIDE))
+        wants = tuple(concepts[thing.concept].kind for thing in scene.things)
+        for number, kind in enumerate(kinds):
+            drawn = _drawn(kind, scene, composer, concepts, large, np.random.default_rng([scene.seed, number, 41]))
+            found.append(Case(kind, scene.caption, drawn, scene.seed, wants, picture))
+        if len(found) == count * len(kinds):
+            break
+    return found
+
+
+def _scenes(concepts: dict[str, Concept], first: int, known: set[str]) -> Iterator[Scene]:
+    for seed in range(first, first + 1_000_000):
+        scene = plan(seed, concepts)
+        plain = scene.style in DRAWN and not scene.light and not scene.finish
+        if plain and scene.layout in ("one", "pair") and all(concepts[t.concept].kind in known for t in scene.things):
+            yield scene
+
+
+def _drawn(
+    kind: str,
+    scene: Scene,
+    composer: Composer,
+    concepts: Mapping[str, Concept],
+    large: Pixels,
+    rng: np.random.Generator,
+) -> Pixels:
+    """A map as a user's would be: lines by the annotator's defaults, from the scene at 512 px."""
+    if kind in FOUND_BY:
+        return back(annotate(FOUND_BY[kind], large), SIDE, SIDE, _scale(kind))
+    plane = map_of(kind, scene, composer, concepts, large, rng)
+    return colours()[plane] if kind == "segmentation" else np.repeat(plane[..., None], 3, 2)
+
+
+def _scale(kind: str) -> str:
+    return "soft" if kind == "softedge" else "lines"
+
+
+def agreement(kind: str, given: Pixels, picture: Pixels) -> float:
+    """How well a picture follows a map, 0..1.
+
+    Args:
+        kind: Of the map.
+        given: (H, W, 3), the map.
+        picture: (H', W', 3) of the same shape.
+
+    Raises:
+        UnknownName: A kind that is not measured here.
+        InvalidValue: The map is empty: nothing was asked for.
+    """
+    if kind in REGIONS:
+        return mean_overlap(labels_of(kind, resized(given, (SIDE, SIDE), "nearest")), picture)
+    if kind not in FOUND_BY:
+        raise UnknownName("kind of map", kind, (*FOUND_BY, *REGIONS), param="kind")
+    scale = _scale(kind)
+    asked = back(given, SIDE, SIDE, scale) if given.shape[:2] != (SIDE, SIDE) else given
+    again = annotate(FOUND_BY[kind], picture)
+    again = back(again, SIDE, SIDE, scale) if again.shape[:2] != (SIDE, SIDE) else again
+    return edge_f1(asked.max(2) > WHITE, again.max(2) > WHITE)
+
+
+def edge_f1(asked: Mask, found: Mask, tolerance: float = TOLERANCE) -> float:
+    """F1 of edge pixels (H, W); one counts as met if the other map has one within `tolerance` px.
+
+    Raises:
+        InvalidValue: No pixel is asked for.
+
+    Example:
+        >>> line = np.eye(32, dtype=bool)
+        >>> edge_f1(line, np.roll(line, 1, 1))
+        1.0
+    """
+    if not asked.any():
+        raise InvalidValue("An empty map asks for nothing; there is nothing to compare.", param="map")
+    if not found.any():
+        return 0.0
+    precision = float((found & widened(asked, tolerance)).sum() / found.sum())
+    recall = float((asked & widened(found, tolerance)).sum() / asked.sum())
+    return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
+
+
+def widened(mask: Mask, reach: float) -> Mask:
+    """All pixels (H, W) within `reach` px of one that is set."""
+    whole = int(reach)
+    wide = np.pad(mask, whole)
+    out = np.zeros_like(mask)
+    for down in range(-whole, whole + 1):
+        for across in range(-whole, whole + 1):
+            if down * down + across * across <= reach * reach:
+                top, left = whole + down, whole + across
+                out |= wide[top : top + mask.shape[0], left : left + mask.shape[1]]
+    return out
+
+
+def labels_of(kind: str, given: Pixels) -> npt.NDArray[np.int64]:
+    """The regions (H, W) that a map of regions or of depth asks for, numbered from 0."""
+    if kind == "depth":
+        levels = given.max(2).astype(np.int64)
+        counts = np.bincount(levels[levels > NEAR], minlength=256)
+        layers = np.array([0, *np.flatnonzero(counts >= max(1, LAYER * levels.size))])
+        flat = np.where(levels > NEAR, np.abs(levels[..., None] - layers).argmin(-1), 0)
+    else:
+        flat = given.astype(np.int64) @ np.array([65536, 256, 1])
+    labels: npt.NDArray[np.int64] = np.unique(flat, return_inverse=True)[1].reshape(flat.shape)
+    return labels
+
+
+def mean_overlap(labels: npt.NDArray[np.int64], picture: Pixels, least: float = 0.005) -> float:
+    """Mean IoU of regions (128, 128) with those of a picture; regions below a share of the area are left out."""
+    found, _ = find_regions(resized(picture, (SIDE, SIDE), "area"))
+    table = np.zeros((int(found.max()) + 1, int(labels.max()) + 1), np.int64)
+    np.add.at(table, (found.ravel(), labels.ravel()), 1)
+    taken = table.argmax(1)[found]
+    scores = []
+    for label in range(table.shape[1]):
+        asked, has = labels == label, taken == label
+        if asked.mean() >= least:
+            scores.append(float((asked & has).sum() / (asked | has).sum()))
+    return float(np.mean(scores))
+
+
+def fidelity(rows: Sequence[Case], paint: Paint, look: Look, threshold: float, batch: int = 8) -> dict[str, Fidelity]:
+    """Paint cases with and without their maps and measure both.
+
+    Args:
+        rows: From `cases`.
+        paint: See `Paint`.
+        look: See `Look`.
+        threshold: Score from which a find counts, as the detector's own.
+        batch: Cases painted at once.
+
+    Returns:
+        Kind -> what was measured, in the order of the cases. Cases whose map is empty are left out.
+    """
+    kept = [case for case in rows if case.kind in REGIONS or bool((case.map.max(2) > WHITE).any())]
+    under, free = (_painted(kept, paint, controlled, batch) for controlled in (True, False))
+    out = {}
+    for kind in dict.fromkeys(case.kind for case in kept):
+        where = [k for k, case in enumerate(kept) if case.kind == kind]
+        some = [kept[k] for k in where]
+        every = ([under[k] for k in where], [free[k] for k in where], [case.picture for case in some])
+        scores = [
+            bootstrap([agreement(kind, case.map, one) for case, one in zip(some, made, strict=True)]) for made in every
+        ]
+        out[kind] = Fidelity(*scores, *(_obeyed(some, made, look, threshold) for made in every))
+    return out
+
+
+def _painted(rows: Sequence[Case], paint: Paint, controlled: bool, batch: int) -> list[Pixels]:
+    return [one for at in range(0, len(rows), batch) for one in paint(rows[at : at + batch], controlled)]
+
+
+def _obeyed(rows: Sequence[Case], pictures: Sequence[Pixels], look: Look, threshold: float) -> Figure:
+    marks = []
+    for case, seen in zip(rows, look(pictures), strict=True):
+        wants = tuple(Want(kind, case.wants.count(kind)) for kind in dict.fromkeys(case.wants))
+        marks.append(judge(Asked(str(case.seed), "two objects", case.prompt, wants), seen, threshold).passed)
+    return wilson(sum(marks), len(marks))
+
+
+def as_table(measured: Mapping[str, Fidelity]) -> str:
+    """A Markdown table of what was measured, one kind a row, with 95 % intervals."""
+
+    def told(figure: Figure) -> str:
+        return f"{figure.value:.2f} ({figure.low:.2f}–{figure.high:.2f})"
+
+    lines = ["| kind | n | follows the map | no map | the scene | prompt obeyed | no map | the scene |"]
+    lines += ["|---|---|---|---|---|---|---|---|"]
+    for kind, row in measured.items():
+        figures = (row.agreement, row.without, row.real, row.obeyed, row.obeyed_without, row.obeyed_real)
+        lines.append(f"| `{kind}` | {row.agreement.n} | {' | '.join(told(figure) for figure in figures)} |")
+    return "\n".join(lines) + "\n"
