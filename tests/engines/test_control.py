@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,11 @@ from tests.engines import tiny
 from fantascope.artifact import Output
 from fantascope.engines.base import Choice, Inputs, Steer
 from fantascope.engines.latent import TorchEngine
-from fantascope.engines.load import choose
+from fantascope.engines.load import choose, construct
 from fantascope.errors import UnknownName, Unsupported
 from fantascope.request import Control
 from fantascope.settings import Settings
-from fantascope.spec import SPECS, Defaults, Licence, Sizes, Spec
+from fantascope.spec import EMBEDDED, SPECS, Defaults, Licence, Sizes, Spec
 
 CPU = Choice("latent", "cpu", "fp32", (), "torch")
 
@@ -143,3 +145,42 @@ def test_engines_that_cannot_be_steered_are_passed_over(home: Path) -> None:
         choose(SPECS["flux-schnell"], asked, Settings(home=home))
     with pytest.raises(Unsupported, match="not steered"):
         choose(SPECS["echo"], asked, Settings(home=home))
+
+
+def test_both_engines_steer_the_embedded_checkpoint_alike(tmp_path: Path, home: Path) -> None:
+    """A random network for the embedded UNet, as its trainer writes it: graphs and modules give the same picture."""
+    from fantascope.train.checkpoint import write_module
+    from fantascope.train.control import KINDS, branch, open_unet
+    from fantascope.train.export import export_control
+
+    folder = tmp_path / "copy"
+    shutil.copytree(EMBEDDED, folder)
+    torch.manual_seed(0)
+    model = branch(open_unet(folder), KINDS)
+    for name, parameter in model.named_parameters():
+        if name.startswith(("controlnet_down", "controlnet_mid")):
+            torch.nn.init.normal_(parameter, std=0.02)
+    write_module(model, folder / "control")
+    (folder / "control" / "fantascope.json").write_text(json.dumps({"kinds": list(KINDS)}), "utf-8")
+    export_control(folder, folder / "control")
+    spec = SPECS["embedded"].model_copy(update={"name": "copy", "source": f"dir:{folder}"})
+    map_ = np.zeros((128, 128, 3), np.uint8)
+    map_[30:90, 40:44] = 255
+    steers = [(), (Steer("canny", map_),), (Steer("sketch", map_, 0.8, 0.2, 0.9, guess=True),)]
+    made = []
+    for name in ("graph", "latent"):
+        asked_for = {"engine": name, "precision": "fp32", "controls": [{"kind": "canny", "network": None}]}
+        choice = choose(spec, asked_for, Settings(home=home))
+        engine = construct(spec, choice, Settings(home=home))
+        asked = tiny.ask("a cat", width=128, height=128, steps=3)
+        made.append([_only(engine.render(asked, Inputs(steers=one))) for one in steers])
+        engine.close()
+    for ours, theirs in zip(*made, strict=True):
+        assert np.abs(ours - theirs).mean() < 0.5
+    assert np.abs(made[0][0] - made[0][1]).mean() > 1 and np.abs(made[0][1] - made[0][2]).mean() > 1
+    with pytest.raises(Unsupported, match="takes canny"):
+        _only(construct(spec, choice, Settings(home=home)).render(asked, Inputs(steers=(Steer("pose", map_),))))
+
+
+def _only(events: Any) -> Any:
+    return next(event.pixels for event in events if isinstance(event, Output)).astype(int)

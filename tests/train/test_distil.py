@@ -215,7 +215,7 @@ def test_engines_agree_and_say_what_they_loaded(folder: Path, home: Path, runtim
     request = tiny.ask("red cat", n=2, steps=4, guidance=1.0)
 
     def pixels(engine: Any) -> Any:
-        said = np.stack([event.pixels for event in engine.render(request, {}) if isinstance(event, Output)])
+        said = np.stack([event.pixels for event in engine.render(request) if isinstance(event, Output)])
         return said.astype(int), engine.ran().weights
 
     graph = GraphEngine.load(_spec(folder), Choice("graph", "cpu", "fp32", (), runtime), settings)
@@ -305,7 +305,7 @@ def test_graphs_of_another_delta_and_engines_without_one_are_refused(folder: Pat
     _random_delta(folder, NUMBERS // 2)
     engine = GraphEngine.load(_spec(folder), Choice("graph", "cpu", "fp32", (), "openvino"), settings)
     with pytest.raises(BrokenModelFile, match="exported for another pytorch_lora"):
-        list(engine.render(tiny.ask("cat", guidance=1.0), {}))
+        list(engine.render(tiny.ask("cat", guidance=1.0)))
     engine.close()
     (folder / "unet" / "few.onnx").unlink()
     choice = choose(_spec(folder), {}, settings)
