@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fantascope import Artifact, Imagine, Studio
+from fantascope import Artifact, Edit, Imagine, Studio
+from fantascope.cli.history import draw, tree
 
 FOLDER = Path(__file__).parent / "pictures"
 PROMPTS = [
@@ -28,10 +29,17 @@ PROMPTS = [
     "a rocket at night",
     "an oil painting of an old man",
 ]
+EDITS = [
+    "make the rose yellow",
+    "remove the cat",
+    "change the cat to a dog",
+    "put the rose to the top",
+    "change the background to a desert",
+]
 
 
 def main() -> None:
-    """Write strawberries.png, elephants.png, elephant-sheet.png and vocabulary.png."""
+    """Write strawberries.png, elephants.png, elephant-sheet.png, vocabulary.png, conversation.png and edits.png."""
     FOLDER.mkdir(exist_ok=True)
     with Studio() as studio:
         fruit = _painted(studio, Imagine(prompt="four strawberries", seed=7))[0]
@@ -42,9 +50,28 @@ def main() -> None:
         (FOLDER / "elephant-sheet.png").write_bytes(studio.sheet(four).data)
         many = [_painted(studio, Imagine(prompt=prompt, seed=7))[0] for prompt in PROMPTS]
         (FOLDER / "vocabulary.png").write_bytes(studio.sheet(many).data)
+        _conversation(studio)
+        start = _painted(studio, Imagine(prompt="a cat and a rose on a blue background", seed=2))[0]
+        edits = [start, *(_edited(studio, start, words) for words in EDITS)]
+        (FOLDER / "edits.png").write_bytes(studio.sheet(edits).data)
 
 
-def _painted(studio: Studio, request: Imagine) -> list[Artifact]:
+def _conversation(studio: Studio) -> None:
+    """Draw the tree of the conversation in docs/edit.md, and a branch from each of its first two pictures."""
+    first = _painted(studio, Imagine(prompt="an astronaut walking through a galaxy of sunflowers", seed=4))[0]
+    second = _edited(studio, first, "change the astronaut to a cat")
+    third = _edited(studio, second, "change the sunflowers to roses")
+    last = _edited(studio, third, "add a moon in the background")
+    _edited(studio, first, "make it a watercolour")
+    _edited(studio, second, "make the cat blue")
+    draw(studio.gallery, list(tree(studio.gallery, first.id)), last.id).save(FOLDER / "conversation.png", "PNG")
+
+
+def _edited(studio: Studio, picture: Artifact, words: str) -> Artifact:
+    return _painted(studio, Edit(picture=picture.id, instruction=words, seed=4))[0]
+
+
+def _painted(studio: Studio, request: Imagine | Edit) -> list[Artifact]:
     return [event for event in studio.run(request) if isinstance(event, Artifact)]
 
 

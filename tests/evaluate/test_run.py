@@ -105,7 +105,7 @@ class _Echo:
     def __init__(self) -> None:
         self.seeds: list[int] = []
 
-    def render(self, request: Any, inputs: Any) -> Any:
+    def render(self, request: Any, inputs: Any = None) -> Any:
         from fantascope.artifact import Output
 
         self.seeds.append(request.seed)

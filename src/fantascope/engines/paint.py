@@ -17,7 +17,7 @@ from fantascope.core.arrays import around
 from fantascope.core.denoise import State, denoise, predict
 from fantascope.core.guidance import guided
 from fantascope.core.masks import held, latent_mask, later, rolled
-from fantascope.core.pixels import from_pixels, to_pixels
+from fantascope.core.pixels import from_pixels, to_pixels, unblocked
 from fantascope.core.schedules import Levels, levels
 from fantascope.core.seeds import noise, stream
 from fantascope.engines.base import Array, Inputs, LatentEngine, Steer
@@ -101,8 +101,10 @@ def _batch(engine: LatentEngine, request: Any, work: _Work, seeds: list[int], fi
         picture = engine.decode(around(one, *sides) if any(sides) else one)
         if request.upscale > 1:
             yield Step(step=total, stage="upscale", **where)
-            picture = engine.upscale(picture, request.upscale)
-        pixels = to_pixels(engine.to_numpy(picture))[0]
+            large = engine.upscale(picture, request.upscale)
+            pixels = to_pixels(unblocked(engine.to_numpy(picture), engine.to_numpy(large)))[0]
+        else:
+            pixels = to_pixels(engine.to_numpy(picture))[0]
         down, right = (side * engine.latent_factor * request.upscale for side in sides)
         pixels = pixels[down : pixels.shape[0] - down, right : pixels.shape[1] - right]
         yield Output(pixels=pixels, index=first + k, seed=seed, batch=len(seeds), first=first)

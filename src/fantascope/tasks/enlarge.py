@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fantascope.artifact import Artifact, Output, Step
+from fantascope.core.pixels import unblocked
 from fantascope.engines.base import Engine, Inputs
 from fantascope.tasks.edit import unchanged
 from fantascope.tasks.pixels import Pixels, opaque, open_pixels, resized
@@ -62,7 +63,8 @@ def _upscaled(engine: Any, pixels: Pixels, factor: int) -> Pixels:
         for left, right in spans(width, SIDE, OVERLAP):
             window = pixels[top:bottom, left:right].astype(np.float32) / 127.5 - 1
             array = engine.from_numpy(window.transpose(2, 0, 1)[None])
-            large = engine.to_numpy(engine.upscale(array, factor))[0].transpose(1, 2, 0)
+            large = unblocked(engine.to_numpy(array), engine.to_numpy(engine.upscale(array, factor)))
+            large = large[0].transpose(1, 2, 0)
             part = np.clip(np.rint(large * 127.5 + 127.5), 0, 255).astype(np.uint8)
             up, down = (OVERLAP // 2 if top else 0), (OVERLAP // 2 if bottom < height else 0)
             west, east = (OVERLAP // 2 if left else 0), (OVERLAP // 2 if right < width else 0)

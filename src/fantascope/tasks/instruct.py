@@ -52,6 +52,9 @@ AWAY = 0.5
 TEXTURE = 4.0
 """Contrast in levels of the ground from which it is painted and not only spread."""
 
+FILLED = 0.4
+"""Share of a region's edge that a thing may cover: beyond, the ground itself was taken for a thing."""
+
 ROOM = 0.08
 """What a new thing gets around the old one's box on each side, as a share of its sides."""
 
@@ -298,7 +301,8 @@ def _thing(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> tup
         thing[..., 3] = np.where(found > 0, thing[..., 3], 0)
         if not several(turn.target):
             thing[..., 3] = main_part(thing[..., 3], cells)
-        if not (thing[..., 3] > 127).any():
+        edge = (found > 0) & (np.asarray(Image.fromarray(found).filter(ImageFilter.MinFilter(5))) == 0)
+        if not (thing[..., 3] > 127).any() or (thing[..., 3][edge] > 127).mean() > FILLED:
             raise InvalidPicture("The region holds nothing that stands out.")
     except InvalidPicture:
         return found, np.dstack([flat, np.rint(found * 255).astype(np.uint8)])
