@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 
 from fantascope.artifact import Output, Step
+from fantascope.core.pixels import unblocked
 from fantascope.core.seeds import noise
 from fantascope.engines.base import Choice, Inputs
 from fantascope.engines.latent_offload import free_on, size_of, verdict, within_memory
@@ -302,7 +303,8 @@ class PipelineEngine:
         if factor > 1:
             assert self.upscaler is not None
             small = torch.from_numpy(picture).permute(2, 0, 1)[None].to(self.device) * 2 - 1
-            picture = (self.upscaler(small)[0].permute(1, 2, 0).cpu().numpy() + 1) / 2
+            large = unblocked(small.float().cpu().numpy(), self.upscaler(small).float().cpu().numpy())
+            picture = (large[0].transpose(1, 2, 0) + 1) / 2
         return np.ascontiguousarray((np.clip(picture, 0, 1) * 255).round().astype(np.uint8))
 
     def ran(self) -> Ran:

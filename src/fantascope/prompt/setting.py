@@ -50,3 +50,14 @@ def on_plain(prompt: str) -> str:
         return prompt
     ground = "blue" if "white" in prompt.lower().split() else "white"
     return f"{prompt} on a {ground} background"
+
+
+def alone_prompt(words: str, prompt: str) -> str:
+    """Return a prompt for a thing by itself on a plain background, in the style of a whole prompt.
+
+    Example:
+        >>> alone_prompt("a hat", "a cat in the snow, pencil sketch")
+        'a hat on a white background, pencil sketch'
+    """
+    styles = [part.text for part in parse(prompt).parts if part.kind == "style" and part.lead in (",", "in")]
+    return ", ".join([on_plain(words), *styles])

@@ -20,7 +20,7 @@ from fantascope.core.colour import COLOURS, dyed
 from fantascope.engines.base import Engine, Inputs, LatentEngine
 from fantascope.errors import InvalidPicture, InvalidValue, Unsupported
 from fantascope.prompt.parse import parse
-from fantascope.prompt.setting import local_prompt
+from fantascope.prompt.setting import alone_prompt, local_prompt
 from fantascope.tasks.composite import composite
 from fantascope.tasks.cutout import cut, healed
 from fantascope.tasks.edit import find_mask, repaint, unchanged
@@ -160,10 +160,60 @@ def _turn(request: Any, engine: Engine, turn: Any, pixels: Pixels, mask: Mask | 
     elif turn.kind == "recolour" and turn.target:
         yield from _recoloured(request, engine, turn, pixels)
     elif turn.kind in ("replace", "add"):
-        close = request.replace(prompt=local_prompt(_new_words(turn), turn.after))
-        yield from repaint(close, engine, pixels, _where(request, engine, turn, pixels), "masked")
+        yield from _put_in(request, engine, turn, pixels)
     else:
         yield from repaint(request, engine, pixels, _where(request, engine, turn, pixels))
+
+
+def _put_in(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> Events:
+    """Paint a new thing: by itself, cut out and laid into its place where that is known to the pixel; else in place.
+
+    A thing that is added is laid in; one that replaces another is where the old one stands out from its ground.
+    """
+    words, mask = _new_words(turn), _where(request, engine, turn, pixels)
+    flat = opaque(pixels)
+    old = np.zeros(mask.shape, np.float32)
+    if turn.kind == "replace":
+        old, thing = _thing(request, engine, turn, pixels)
+        if several(turn.target) or not _stands_out(old, thing):
+            old = np.zeros(mask.shape, np.float32)
+    close = request.replace(prompt=local_prompt(words, turn.after))
+    if request.strength < 1 or several(words) or (turn.kind == "replace" and not old.any()):
+        yield from repaint(close, engine, pixels, mask, "masked")
+        return
+    alone = request.replace(prompt=alone_prompt(words, turn.after))
+    for event in engine.render(alone, Inputs(size=engine.spec.sizes.working(1, 1))):
+        if not isinstance(event, Output):
+            yield event
+            continue
+        try:
+            sprite = cut(event.pixels, request_tolerance(engine), crop=True)
+        except InvalidPicture:
+            yield from repaint(close, engine, pixels, mask, "masked")
+            return
+        base = healed(flat, old, request_tolerance(engine)) if old.any() else flat
+        box = box_of(old > 0) if old.any() else box_of(mask > 0)
+        new, touched = laid(base, sprite, box)
+        touched = touched | (old > 0)
+        yield replace(event, pixels=_onto(pixels, new, touched), kept=Kept(touched))
+
+
+def laid(base: Pixels, sprite: Pixels, box: tuple[int, int, int, int]) -> tuple[Pixels, Any]:
+    """Return `base (H, W, 3)` with a sprite `(h, w, 4)` in a box, standing on its lower edge, and where it lies.
+
+    The sprite keeps its shape and is as large as the box allows.
+    """
+    left, top, right, bottom = box
+    scale = min((right - left) / sprite.shape[1], (bottom - top) / sprite.shape[0])
+    size = max(1, round(sprite.shape[1] * scale)), max(1, round(sprite.shape[0] * scale))
+    small = resized(sprite, size)
+    x, y = (left + right - size[0]) // 2, bottom - size[1]
+    share = small[..., 3:].astype(np.float32) / 255
+    out, touched = base.astype(np.float32), np.zeros(base.shape[:2], bool)
+    window = (slice(y, y + size[1]), slice(x, x + size[0]))
+    out[window] = out[window] * (1 - share) + small[..., :3] * share
+    touched[window] = share[..., 0] > 0
+    return np.clip(np.rint(out), 0, 255).astype(np.uint8), touched
 
 
 def _recoloured(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> Events:
@@ -302,7 +352,8 @@ def _thing(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> tup
         if not several(turn.target):
             thing[..., 3] = main_part(thing[..., 3], cells)
         edge = (found > 0) & (np.asarray(Image.fromarray(found).filter(ImageFilter.MinFilter(5))) == 0)
-        if not (thing[..., 3] > 127).any() or (thing[..., 3][edge] > 127).mean() > FILLED:
+        solid = thing[..., 3] > 127
+        if not solid.any() or (solid & edge).sum() > FILLED * edge.sum():
             raise InvalidPicture("The region holds nothing that stands out.")
     except InvalidPicture:
         return found, np.dstack([flat, np.rint(found * 255).astype(np.uint8)])
