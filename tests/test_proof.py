@@ -85,7 +85,7 @@ def receipt_of(artifact: Artifact) -> Any:
 
 def test_fifty_turns_leave_alone_what_none_of_them_touched(studio: Studio, tmp_path: Path) -> None:
     """A conversation of fifty turns: small regions all around a middle that is never touched."""
-    first = one(studio, Imagine(prompt="a meadow", width=224, height=224, seed=7))
+    first = one(studio, Imagine(prompt="a meadow", width=224, height=224, seed=1))
     rng, picture = np.random.default_rng(0), first
     free = np.ones((224, 224), bool)
     for turn in range(50):
