@@ -28,12 +28,12 @@ fantascope train text --out "$CHECKPOINT"
 fantascope train autoencoder "$SOURCES" --run "$RUN/autoencoder" --out "$CHECKPOINT" --cache "$RUN/rasters" \
   --steps 3000 --batch 8 --rate 1.5e-3 --warmup 20 --cooldown 0.4 --dense 0.5
 
-# 3. Latents and token states of 28,000 scenes.
-fantascope data encode "$SOURCES" --checkpoint "$CHECKPOINT" --pool "$RUN/pool" --scenes 28000 --cache "$RUN/rasters"
+# 3. Latents and token states of 60,000 scenes.
+fantascope data encode "$SOURCES" --checkpoint "$CHECKPOINT" --pool "$RUN/pool" --scenes 60000 --cache "$RUN/rasters"
 
-# 4. Base UNet: 208,000 pictures, the rate falling for most of the way.
+# 4. Base UNet: 416,000 pictures, the rate falling for most of the way.
 fantascope train base --pool "$RUN/pool" --run "$RUN/base" --checkpoint "$CHECKPOINT" \
-  --steps 6500 --batch 32 --rate 2e-3 --warmup 100 --cooldown 0.6
+  --steps 6500 --batch 64 --rate 2e-3 --warmup 100 --cooldown 0.8
 
 # 5. Decoder on noisy latents, put in its place at once: the x4 upscaler learns on what it decodes.
 fantascope train decoder "$SOURCES" --run "$RUN/decoder" --checkpoint "$CHECKPOINT" --cache "$RUN/rasters" \
