@@ -391,6 +391,9 @@ class Annotate(Making):
         return width, height
 
 
+STEERED = ("imagine", "vary", "fill")
+"""Tasks that maps steer."""
+
 REQUESTS: dict[str, type[Request]] = {
     "imagine": Imagine,
     "vary": Vary,

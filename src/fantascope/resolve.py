@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fantascope.errors import InvalidValue, UnknownName
-from fantascope.request import AMOUNTS, MAX_SEED, Painting, Request
+from fantascope.request import AMOUNTS, MAX_SEED, STEERED, Painting, Request
 from fantascope.settings import Settings
 from fantascope.spec import Spec, find_spec
 
@@ -209,6 +209,9 @@ def _seed(fields: dict[str, Any]) -> None:
 
 def _limits(fields: dict[str, Any], spec: Spec) -> None:
     """Refuse what the model would have to ignore: nothing that was asked for is dropped in silence."""
+    if fields["controls"] and fields["task"] not in STEERED:
+        able = ", ".join(STEERED)
+        raise InvalidValue(f"Maps steer {able}; the task {fields['task']!r} takes none.", param="controls")
     if not spec.negative and fields["negative_prompt"]:
         raise InvalidValue(f"{spec.name} takes no negative prompt.", param="negative_prompt")
     if fields["negative_prompt"] and fields["guidance"] <= 1:

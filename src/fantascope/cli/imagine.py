@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import typer
 
 from fantascope.errors import InvalidValue, StorageError
-from fantascope.request import MAX_TEXT, Imagine, Request
+from fantascope.request import MAX_TEXT, STEERED, Imagine, Request
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "n": ("-n", "--count"),
@@ -62,9 +62,6 @@ UNMASKED = ("imagine", "tile", "blend", "cutout", "vary", "upscale", "annotate")
 """Tasks that leave no pixel alone, so there is no mask to write."""
 
 CONTROL_HELP = "a map that steers, KIND=FILE or KIND=FILE@WEIGHT; may be repeated"
-STEERED = ("imagine", "vary", "fill")
-"""Tasks that maps steer."""
-
 DOCUMENT_HELP = "joints (pose) or strokes (sketch) as JSON, instead of a picture"
 FOUND_HELP = "write what was found here as JSON: joints, to edit and render again"
 JSON_HELP = "print one JSON object a line"

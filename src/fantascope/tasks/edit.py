@@ -116,7 +116,7 @@ def _covering(pixels: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def tile(request: Any, engine: Engine, open_: Open) -> Events:
-    """Paint a picture whose edges meet: the loop sees it shifted around its edges by another amount at every step."""
+    """Paint a picture whose edges meet: late in a run the loop sees it shifted by half, every other step."""
     work = request.width // request.upscale, request.height // request.upscale
     wrap = request.axes in ("x", "both"), request.axes in ("y", "both")
     if request.picture is None:

@@ -1,8 +1,8 @@
 """Edits said in words: every turn finds its region in the picture, paints what is new there, and leaves the rest.
 
-What is replaced, recoloured or added is painted close up: the region and a little around it, by a prompt that names the
-new thing and the picture's setting, so that it gets all of the model's resolution. What moves or grows is cut out and
-put back, not painted again.
+What is added, or replaces a thing that stands out from its ground, is painted by itself, cut out and laid in. Elsewhere
+the region and a little around it are painted close up, by a prompt that names the new thing and the picture's setting,
+so that it gets all of the model's resolution. What moves, grows or is dyed is cut out and put back, not painted again.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from fantascope.tasks.region import (
 )
 
 Events = Iterator[Step | Output]
+Sight = tuple[Mask, Mask, Pixels]
 
 ALL_OVER = 0.8
 """How much of the picture is painted over where a turn changes all of it: its layout stays."""
@@ -170,13 +171,15 @@ def _put_in(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> Ev
 
     A thing that is added is laid in; one that replaces another is where the old one stands out from its ground.
     """
-    words, mask = _new_words(turn), _where(request, engine, turn, pixels)
-    flat = opaque(pixels)
-    old = np.zeros(mask.shape, np.float32)
+    words, flat = _new_words(turn), opaque(pixels)
+    old = np.zeros(flat.shape[:2], np.float32)
     if turn.kind == "replace":
-        old, thing = _thing(request, engine, turn, pixels)
-        if several(turn.target) or not _stands_out(old, thing):
-            old = np.zeros(mask.shape, np.float32)
+        sight = _thing(request, engine, turn, pixels)
+        mask = _without_others(engine, turn, pixels, sight)
+        if not several(turn.target) and _stands_out(*sight[1:]):
+            old = sight[1]
+    else:
+        mask = _where(request, engine, turn, pixels)
     close = request.replace(prompt=local_prompt(words, turn.after))
     if request.strength < 1 or several(words) or (turn.kind == "replace" and not old.any()):
         yield from repaint(close, engine, pixels, mask, "masked")
@@ -218,7 +221,7 @@ def laid(base: Pixels, sprite: Pixels, box: tuple[int, int, int, int]) -> tuple[
 
 def _recoloured(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> Events:
     """Give a thing that stands out another colour, its lights and darks as they were; else paint it over."""
-    mask, thing = _thing(request, engine, turn, pixels)
+    _, mask, thing = _thing(request, engine, turn, pixels)
     name = next((word for word in turn.value.lower().replace("grey", "gray").split() if word in COLOURS), None)
     if name is None or not _stands_out(mask, thing):
         close = request.replace(prompt=local_prompt(_new_words(turn), turn.after), strength=min(request.strength, DYED))
@@ -284,7 +287,7 @@ def request_tolerance(engine: Any) -> float:
 
 def _away(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> Events:
     """Spread what is around a thing over its place; where that has texture, paint it on."""
-    mask, _ = _thing(request, engine, turn, pixels)
+    _, mask, _ = _thing(request, engine, turn, pixels)
     start = healed(opaque(pixels), mask, request_tolerance(engine))
     if _texture(opaque(pixels), mask) < TEXTURE:
         yield Output(composite(pixels, start, mask, request.feather), 0, request.seed, kept=Kept(mask > 0))
@@ -309,7 +312,7 @@ def _shifted(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> E
     """Cut a thing out, heal its place, and put it back elsewhere or in another size."""
     size = pixels.shape[1], pixels.shape[0]
     flat = opaque(pixels)
-    found, whole = _thing(request, engine, turn, pixels)
+    _, found, whole = _thing(request, engine, turn, pixels)
     left, top, right, bottom = box_of(whole[..., 3] > 0)
     thing = whole[top:bottom, left:right]
     bare = healed(flat, found, request_tolerance(engine))
@@ -338,8 +341,8 @@ def _shifted(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> E
     yield Output(_onto(pixels, done, mask > 0), 0, request.seed, kept=Kept(mask > 0))
 
 
-def _thing(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> tuple[Mask, Pixels]:
-    """Return the target's region `(H, W)`, and the target on transparency `(H, W, 4)`.
+def _thing(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> Sight:
+    """Return what the model found of the target `(H, W)`, its region `(H, W)`, and itself on transparency `(H, W, 4)`.
 
     Where it stands out from its ground, the region is its outline and a little around it; else what the model found.
     """
@@ -356,18 +359,18 @@ def _thing(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> tup
         if not solid.any() or (solid & edge).sum() > FILLED * edge.sum():
             raise InvalidPicture("The region holds nothing that stands out.")
     except InvalidPicture:
-        return found, np.dstack([flat, np.rint(found * 255).astype(np.uint8)])
+        return found, found, np.dstack([flat, np.rint(found * 255).astype(np.uint8)])
     outline = Image.fromarray(np.where(thing[..., 3] > 0, 255, 0).astype(np.uint8))
     rim = 2 * max(2, min(found.shape) // 42) + 1
-    return (np.asarray(outline.filter(ImageFilter.MaxFilter(rim))) > 0).astype(np.float32), thing
+    return found, (np.asarray(outline.filter(ImageFilter.MaxFilter(rim))) > 0).astype(np.float32), thing
 
 
-def _without_others(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels, found: Mask) -> Mask:
+def _without_others(engine: LatentEngine, turn: Any, pixels: Pixels, sight: Sight) -> Mask:
     """Return the box of a thing that stands out, with a little around it, and without other things in it.
 
     What does not stand out keeps the region that the model found.
     """
-    own, thing = _thing(request, engine, turn, pixels)
+    found, own, thing = sight
     if several(turn.target) or not _stands_out(own, thing):
         return found
     try:
@@ -396,10 +399,10 @@ def _where(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> Mas
     """Return the region of a turn `(H, W)`, 1 inside: its target, found by the model, or room for what is new."""
     size, small = (pixels.shape[1], pixels.shape[0]), _small(engine, pixels)
     if turn.target and turn.kind != "add":
-        found = _found(request, engine, turn.before, turn.target, pixels)
+        sight = _thing(request, engine, turn, pixels)
         if turn.kind == "count":
-            return np.maximum(found, cells_to_mask(free_place(small, ""), size))
-        return _without_others(request, engine, turn, pixels, found)
+            return np.maximum(sight[0], cells_to_mask(free_place(small, ""), size))
+        return _without_others(engine, turn, pixels, sight)
     if turn.kind != "add":
         return region(disagreement(engine, request, small, turn.before, [turn.after]), size)
     if turn.anchor:
