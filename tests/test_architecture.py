@@ -38,7 +38,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "torch", "diffusers", "transformers", "safetensors", "onnx", "PIL", "tokenizers"},
     ),
     "tasks": (LAYER0 | {"annotate", "core", "prompt", "train", "engines"}, {"numpy", "PIL"}),
-    "data": (LAYER0 | {"prompt", "policy", "provenance", "annotate"}, {"numpy", "PIL", "pyarrow", "pyvips"}),
+    "data": (LAYER0 | {"core", "prompt", "policy", "provenance", "annotate"}, {"numpy", "PIL", "pyarrow", "pyvips"}),
     "evaluate": (LAYER0 | {"core", "engines", "data", "annotate"}, {"numpy", "PIL"}),
     "resolve": (LAYER0 | {"core", "engines"}, set()),
     "intake": (LAYER0 | {"prompt", "resolve", "tasks"}, {"pydantic"}),
@@ -50,7 +50,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "cli": (
         LAYER0
-        | {"studio", "resolve", "prompt", "data", "train", "policy", "provenance", "engines", "gallery", "evaluate"},
+        | {"core", "studio", "resolve", "prompt", "data", "train", "policy", "provenance", "engines", "gallery", "evaluate"},
         {"typer", "rich", "numpy", "PIL"},
     ),
     "__main__": ({"cli"}, set()),

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from tests.data.conftest import CONCEPTS
 
+from fantascope.core.colour import COLOURS
 from fantascope.data.batches import fingerprint
-from fantascope.data.caption import COLOURS
 from fantascope.data.compose import RASTER, Composer, recolour
 from fantascope.data.gather import gather
 from fantascope.data.scene import plan, plan_dense

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from tokenizers import Tokenizer
 
+from fantascope.core.colour import COLOURS
 from fantascope.data import style
 from fantascope.data.backdrop import PLAIN, SCENERIES, backdrop
-from fantascope.data.caption import COLOURS, FRAME, GROUNDS, SCENERY, WORDS, article, noun
+from fantascope.data.caption import FRAME, GROUNDS, SCENERY, WORDS, article, noun
 from fantascope.data.scene import CANVAS, DRAWN, LAYOUTS, PLACES, STYLES, Placed, Scene, plan, plan_dense
 from fantascope.data.vocabulary import core, read_vocabulary
 from fantascope.errors import InvalidValue, UnknownName

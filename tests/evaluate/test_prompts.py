@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from fantascope.data.caption import COLOURS, FRAME
+from fantascope.core.colour import COLOURS
+from fantascope.data.caption import FRAME
 from fantascope.data.scene import plan
 from fantascope.data.vocabulary import Concept, core, read_vocabulary
 from fantascope.errors import InvalidValue

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fantascope.core.colour import COLOURS
 from fantascope.data.backdrop import PLAIN, SCENERIES, backdrop
-from fantascope.data.caption import COLOURS
 from fantascope.data.compose import raster_of, recolour
 from fantascope.data.sources import Sprite
 from fantascope.data.style import STYLES

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from fantascope.data.caption import COLOURS
+from fantascope.core.colour import COLOURS
 from fantascope.errors import UnknownName
 
 Colour = tuple[int, int, int]

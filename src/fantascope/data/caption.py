@@ -11,23 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fantascope.core.colour import COLOURS
 from fantascope.data.vocabulary import Concept
-
-COLOURS: dict[str, tuple[int, int, int]] = {
-    "red": (220, 38, 38),
-    "orange": (249, 140, 30),
-    "yellow": (250, 212, 40),
-    "green": (60, 170, 70),
-    "teal": (38, 166, 166),
-    "blue": (48, 100, 225),
-    "purple": (140, 66, 190),
-    "pink": (252, 130, 184),
-    "brown": (128, 82, 48),
-    "black": (40, 40, 46),
-    "white": (244, 244, 246),
-    "gray": (140, 144, 150),
-}
-"""Colour name -> sRGB; both for things and for backdrops."""
 
 NUMBERS = {2: ("two", "2"), 3: ("three", "3"), 4: ("four", "4")}
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fantascope.core.colour import COLOURS, dyed
 from fantascope.data import style as styles
 from fantascope.data.backdrop import backdrop
-from fantascope.data.caption import COLOURS
 from fantascope.data.licence import check_licence
 from fantascope.data.scene import CANVAS, Scene
 from fantascope.data.sources import Sprite
@@ -35,14 +35,7 @@ def recolour(rgba: NDArray[np.uint8], colour: tuple[int, int, int]) -> NDArray[n
     Returns:
         (H, W, 4), the same alpha. Luminance below the drawing's median runs to black, above it to white.
     """
-    light = rgba[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) / 255
-    solid = rgba[..., 3] > 127
-    middle = float(np.clip(np.median(light[solid]), 0.15, 0.85)) if solid.any() else 0.5
-    target = np.array(colour, np.float32) / 255
-    shade = np.clip(light / middle, 0, 1)[..., None] ** 0.8
-    glow = np.clip((light - middle) / (1 - middle), 0, 1)[..., None] * 0.85
-    tinted = target * shade + (1 - target) * glow
-    return np.concatenate([np.round(tinted * 255).astype(np.uint8), rgba[..., 3:]], axis=-1)
+    return np.concatenate([dyed(rgba[..., :3], rgba[..., 3] > 127, colour), rgba[..., 3:]], axis=-1)
 
 
 class Composer:

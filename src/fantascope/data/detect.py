@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 
+from fantascope.core.colour import COLOURS
 from fantascope.data import style as styles
 from fantascope.data.backdrop import SCENERIES, backdrop
-from fantascope.data.caption import COLOURS
 from fantascope.data.compose import Composer, recolour
 from fantascope.data.scene import CANVAS
 from fantascope.data.vocabulary import CORE, Concept

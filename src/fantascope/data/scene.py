@@ -14,7 +14,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from fantascope.data.caption import COLOURS, Thing, caption
+from fantascope.core.colour import COLOURS
+from fantascope.data.caption import Thing, caption
 from fantascope.data.vocabulary import Concept, core
 
 CANVAS = 128

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fantascope.data.caption import COLOURS
+from fantascope.core.colour import COLOURS
 from fantascope.data.vocabulary import CORE, Concept
 from fantascope.engines.detector import Detector, Found
 from fantascope.evaluate.measure import CHUNK, Told, real

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fantascope.data.caption import COLOURS, FRAME, NUMBERS, article, noun
+from fantascope.core.colour import COLOURS
+from fantascope.data.caption import FRAME, NUMBERS, article, noun
 from fantascope.data.vocabulary import Concept
 from fantascope.errors import InvalidValue
 

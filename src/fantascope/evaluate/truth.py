@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fantascope.data.caption import COLOURS
+from fantascope.core.colour import COLOURS
 from fantascope.data.compose import Composer
 from fantascope.data.gather import gather
 from fantascope.data.scene import PLACES, Placed, Scene, draw_key
