@@ -286,9 +286,9 @@ class Studio:
         return self.gallery.put(self._seal(Output(pixels, 0, 0), draft, "png", 95, artifacts))
 
     def _perform(self, job: Job, engine: Engine) -> Iterator[Step | Output]:
-        from fantascope.tasks import TASKS
+        from fantascope.tasks import task_of
 
-        events = TASKS[job.request.task](job.request, engine, self.gallery.get)
+        events = task_of(job.request.task)(job.request, engine, self.gallery.get)
         with closing(events):  # type: ignore[type-var]
             yield from events
 
