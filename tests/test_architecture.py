@@ -50,7 +50,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "cli": (
         LAYER0
-        | {"core", "studio", "resolve", "prompt", "data", "train", "policy", "provenance", "engines", "gallery", "evaluate"},
+        | {"core", "studio", "resolve", "prompt", "data", "train", "policy"}
+        | {"provenance", "engines", "gallery", "evaluate"},
         {"typer", "rich", "numpy", "PIL"},
     ),
     "__main__": ({"cli"}, set()),
