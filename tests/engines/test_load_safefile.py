@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fantascope.engines.compact import SCALE, compact, expand
+from fantascope.engines.compact import GROUP, SCALE, compact, expand
 from fantascope.engines.safefile import MAX_HEADER, SafeFile, read_header, read_tensor
 from fantascope.errors import BrokenModelFile, ModelNotFound, UnsafeModelFile, Unsupported
 
@@ -209,6 +209,26 @@ def test_compact_form_comes_back_within_half_a_step(tmp_path: Path) -> None:
     assert (np.abs(back["w"] - weights["w"]) <= packed[f"w{SCALE}"][:, None] / 2 + 1e-7).all()
 
 
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(0, 2**32 - 1), st.floats(1e-3, 1e3))
+def test_a_table_is_packed_into_four_bits_within_its_step(
+    tmp_path_factory: pytest.TempPathFactory, rows: int, groups: int, seed: int, spread: float
+) -> None:
+    from safetensors.numpy import save_file
+
+    table = (np.random.default_rng(seed).normal(size=(rows, groups * 2 * GROUP)) * spread).astype(np.float32)
+    table[0, :GROUP] = 0
+    packed = compact({"t": table}, ["t"])
+    assert packed["t"].dtype == np.uint8 and packed["t"].shape == (rows, groups * GROUP)
+    assert packed[f"t{SCALE}"].shape == (rows, groups * 2) and packed[f"t{SCALE}"].dtype == np.float16
+    path = tmp_path_factory.mktemp("table") / "c.safetensors"
+    save_file(packed, path)
+    back = expand(path)["t"]
+    most = np.abs(table.reshape(rows, -1, GROUP)).max(axis=2, keepdims=True)
+    away = np.abs(back - table).reshape(rows, -1, GROUP)
+    assert not back[0, :GROUP].any()
+    assert (np.square(away).sum(2) <= GROUP * np.square(most[:, :, 0] / 7 / 2) * 1.01).all()
+
+
 def test_compact_form_with_a_scale_that_does_not_fit(tmp_path: Path) -> None:
     from safetensors.numpy import save_file
 
@@ -219,3 +239,7 @@ def test_compact_form_with_a_scale_that_does_not_fit(tmp_path: Path) -> None:
     save_file({"w": np.zeros((5, 7), np.int8)}, tmp_path / "d.safetensors")
     with pytest.raises(BrokenModelFile, match="no tensor"):
         expand(tmp_path / "d.safetensors")
+    wrong = {"w": np.zeros((5, 32), np.uint8), f"w{SCALE}": np.ones((5, 1), np.float16)}
+    save_file(wrong, tmp_path / "e.safetensors")
+    with pytest.raises(BrokenModelFile, match="one scale a group"):
+        expand(tmp_path / "e.safetensors")

@@ -16,14 +16,16 @@ diffusers = pytest.importorskip("diffusers")
 onnx = pytest.importorskip("onnx")
 
 from PIL import Image  # noqa: E402
+from safetensors.numpy import save_file  # noqa: E402
 from tests.data.conftest import VOCABULARY, root  # noqa: E402, F401
 from tests.engines import tiny  # noqa: E402
 
 from fantascope.cli.app import run as command  # noqa: E402
 from fantascope.data.circles import COLOURS, agreement, circle, disc, write_circles  # noqa: E402
 from fantascope.data.triples import load, read_triples  # noqa: E402
+from fantascope.engines.compact import PACKED, compact  # noqa: E402
 from fantascope.errors import BrokenModelFile, FantascopeError, InvalidPicture, InvalidValue, NotFound  # noqa: E402
-from fantascope.train.checkpoint import hash_weights  # noqa: E402
+from fantascope.train.checkpoint import WEIGHTS, hash_weights  # noqa: E402
 from fantascope.train.control import (  # noqa: E402
     KINDS,
     ControlConfig,
@@ -155,8 +157,14 @@ def test_training_leaves_the_unet_alone_and_the_map_comes_to_matter(
     fit = FitConfig(steps=8, batch=6, rate=5e-3, warmup=1, ema=0.5, report_every=8, save_every=8)
     list(_train(tmp_path / "run", folder, pool, fit=fit))
     assert hash_weights(folder) == before
+    assert write_control(tmp_path / "run", folder, tmp_path / "out", TWO, SMALL, name="test", packed=True) == 8
+    packed, record = open_control(tmp_path / "out")
+    assert record["weights"].keys() == {PACKED}
     assert write_control(tmp_path / "run", folder, tmp_path / "out", TWO, SMALL, name="test") == 8
     model, record = open_control(tmp_path / "out")
+    rounded, whole = packed.state_dict(), model.state_dict()
+    off = max(float((rounded[name] - whole[name]).abs().max() / (whole[name].abs().max() + 1e-6)) for name in whole)
+    assert 0 < off < 0.01, "int8 is off by more than a step"
     assert record["kinds"] == list(TWO) and record["name"] == "test"
     assert record["unet"] == before["unet/diffusion_pytorch_model.safetensors"]
     assert record["weights"] == hash_weights(tmp_path / "out")
@@ -172,7 +180,7 @@ def test_training_leaves_the_unet_alone_and_the_map_comes_to_matter(
     assert torch.equal(drawn[2], drawn[3]), "without strength the map matters"
 
 
-def _random_control(folder: Path, out: Path) -> Any:
+def _random_control(folder: Path, out: Path, packed: bool = False) -> Any:
     """Write a control network whose outputs are far from zero."""
     from fantascope.train.checkpoint import write_module
 
@@ -182,6 +190,10 @@ def _random_control(folder: Path, out: Path) -> Any:
         if "controlnet_" in name:
             torch.nn.init.normal_(parameter, std=0.2)
     write_module(model, out)
+    if packed:
+        whole = {name: tensor.numpy() for name, tensor in model.float().state_dict().items()}
+        save_file(compact(whole), out / PACKED, metadata={"format": "pt"})
+        (out / WEIGHTS).unlink()
     (out / "fantascope.json").write_text(json.dumps({"kinds": list(KINDS)}), "utf-8")
     return open_control(out)[0]
 
@@ -190,16 +202,20 @@ def _session(runtime: str, path: Path) -> Callable[[dict[str, Any]], dict[str, A
     names = [output.name for output in onnx.load(str(path), load_external_data=False).graph.output]
     if runtime == "onnxruntime":
         onnxruntime = pytest.importorskip("onnxruntime")
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         return lambda given: dict(zip(names, session.run(None, given), strict=True))
     openvino = pytest.importorskip("openvino")
-    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    exact = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+    compiled = openvino.Core().compile_model(str(path), "CPU", exact)
     return lambda given: dict(zip(names, map(compiled(given).__getitem__, compiled.outputs), strict=True))
 
 
+@pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
-def test_both_graphs_say_what_torch_says(folder: Path, tmp_path: Path, runtime: str) -> None:
-    model, unet = _random_control(folder, tmp_path / "out"), open_unet(folder)
+def test_both_graphs_say_what_torch_says(folder: Path, tmp_path: Path, runtime: str, packed: bool) -> None:
+    model, unet = _random_control(folder, tmp_path / "out", packed), open_unet(folder)
     export_graphs(folder)
     written = export_control(folder, tmp_path / "out")
     assert set(written) == {"control", "unet"}

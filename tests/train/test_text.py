@@ -19,7 +19,7 @@ from fantascope.train.text import TOKENS, compact_text_encoder, encode_text, loa
 CAPTIONS = ["a pink elephant on a blue background", "pink elephants on parade", "two cats", ""]
 
 
-def test_int8_matrices_keep_the_states(tmp_path: Path) -> None:
+def test_compact_weights_keep_the_states(tmp_path: Path) -> None:
     source = text_source(tmp_path / "source")
     compact_text_encoder(source, tmp_path)
     model = load_text_encoder(tmp_path)
@@ -32,7 +32,7 @@ def test_int8_matrices_keep_the_states(tmp_path: Path) -> None:
 
     original.load_state_dict(load_file(source / "model.safetensors"))
     cosine = torch.cosine_similarity(states, encode_text(original, tokenizer, ["A pink elephants", "blue"]), -1)
-    assert cosine.min() > 0.999
+    assert cosine.min() > 0.98
     row = tokenizer.encode("A pink elephants")
     assert row.tokens[:7] == ["[CLS]", "a", "pink", "elephant", "##s", "[SEP]", "[PAD]"]
     assert len(row.ids) == TOKENS and sum(row.attention_mask) == 6
@@ -65,4 +65,4 @@ def test_the_shipped_encoder_is_close_to_the_original() -> None:
     theirs = encode_text(original, tokenizer, CAPTIONS[:2])
     for one, other, caption in zip(ours, theirs, CAPTIONS, strict=False):
         used = sum(tokenizer.encode(caption).attention_mask)
-        assert torch.cosine_similarity(one[:used], other[:used], -1).mean() > 0.998
+        assert torch.cosine_similarity(one[:used], other[:used], -1).mean() > 0.995

@@ -99,6 +99,7 @@ def control(
     out: Annotated[Path | None, typer.Option(help="folder for the network, written when the steps are done")] = None,
     name: Annotated[str, typer.Option(help="its name in the folder's record")] = "embedded-control",
     licence: Annotated[str, typer.Option(help="its licence, an SPDX identifier")] = "Apache-2.0",
+    packed: Annotated[bool, typer.Option("--int8", help="write its weights in int8, half the size")] = False,
     start: train.Start = None,
     steps: train.Steps = 1500,
     batch: train.Batch = 32,
@@ -147,7 +148,7 @@ def control(
         events = watched(events, run, checkpoint, scenes, config.widths, watch)
     follow(events, "control", steps, run, as_json)
     if out is not None:
-        _write(run, checkpoint, out, scenes, name=name, licence=licence, as_json=as_json)
+        _write(run, checkpoint, out, scenes, name=name, licence=licence, packed=packed, as_json=as_json)
 
 
 def _agreement(name: str) -> Agreement | None:
@@ -181,7 +182,15 @@ def _encoded(triples: Path | None, checkpoint: Path, run: Path, kind: str, as_js
 
 
 def _write(
-    run: Path, checkpoint: Path, out: Path, scenes: ControlPool, *, name: str, licence: str, as_json: bool
+    run: Path,
+    checkpoint: Path,
+    out: Path,
+    scenes: ControlPool,
+    *,
+    name: str,
+    licence: str,
+    packed: bool,
+    as_json: bool,
 ) -> None:
     from fantascope.data.ledger import read_ledger
     from fantascope.train.assemble import record
@@ -192,7 +201,7 @@ def _write(
     told = {"name": name, "title": name, "licence": {"spdx": licence}}
     if len(scenes.kinds) > 1 and root.is_file():
         told["training_ledger"] = root.read_text("utf-8").strip()
-    step = write_control(run, checkpoint, out, scenes.kinds, ControlConfig.widths, **told)
+    step = write_control(run, checkpoint, out, scenes.kinds, ControlConfig.widths, packed=packed, **told)
     say(as_json, "written", f"{out}: the control network of step {step}", path=out, step=step)
     if not (checkpoint / "unet" / "model.onnx").is_file():
         say(as_json, "no graphs", f"{checkpoint} has no graphs, so none are written for {out}", path=out)

@@ -140,7 +140,7 @@ def plan(seed: int, concepts: Mapping[str, Concept]) -> Scene:
     sources = [_source(style, concept) for concept in chosen]
     if style in DRAWN and style != "flat" and style not in sources:
         style, sources = "flat", ["flat"] * kinds
-    share = {"one": 0.35, "pair": 0.4, "three": 0.15, "behind": 0.15, "among": 0.15}.get(layout, 0.3)
+    share = {"one": 0.45, "pair": 0.5, "three": 0.2, "behind": 0.2, "among": 0.2}.get(layout, 0.4)
     if style in ("outline", "sketch"):
         share = 0.0
     colours = _colours(rng, kinds, share, backdrop)

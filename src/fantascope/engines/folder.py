@@ -48,6 +48,9 @@ def export_folder(spec: Spec, folder: Path, settings: Settings) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.name == compact.NAME:
                 write_safetensors(target.with_name("model.safetensors"), _whole(compact.expand(source)))
+            elif source.name == compact.PACKED:
+                half = {name: array.astype(np.float16) for name, array in compact.expand(source).items()}
+                write_safetensors(target.with_name(source.name.replace(".int8", "")), half)
             else:
                 shutil.copyfile(place.path(relative.as_posix()), target)
         beside.rename(folder)

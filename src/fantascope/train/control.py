@@ -22,12 +22,14 @@ from typing import Any
 
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
+from safetensors.numpy import save_file
 from torch import Tensor, nn
 
 from fantascope.core.denoise import denoise, predict
 from fantascope.core.guidance import guided
 from fantascope.core.schedules import Training, levels, training_from_config
 from fantascope.core.seeds import noise
+from fantascope.engines.compact import PACKED, compact, expand
 from fantascope.errors import BrokenModelFile, InvalidValue, ModelNotFound, Unsupported
 from fantascope.train.checkpoint import WEIGHTS, borrow, hash_tensors, hash_weights, write_module
 from fantascope.train.fit import Batch, FitConfig, FitEvent, fit, load_weights
@@ -304,15 +306,23 @@ def paint(
 
 
 def write_control(
-    run: Path, folder: Path, out: Path, kinds: Sequence[str], widths: tuple[int, ...], **facts: Any
+    run: Path,
+    folder: Path,
+    out: Path,
+    kinds: Sequence[str],
+    widths: tuple[int, ...],
+    *,
+    packed: bool = False,
+    **facts: Any,
 ) -> int:
-    """Write the running mean of a run's weights as a diffusers ControlNet folder in float16, with `fantascope.json`.
+    """Write the running mean of a run's weights as a diffusers ControlNet folder, with `fantascope.json`.
 
     Args:
         run: Of `train_control`.
         folder: The checkpoint folder whose UNet it was trained for.
         out: The folder to write.
         kinds, widths: As it was trained.
+        packed: Store matrices and kernels in int8, half the size (`engines.compact`), rather than all in float16.
         facts: Fields of the record, such as name and licence. Kinds and the base UNet's hash are added.
 
     Returns:
@@ -324,6 +334,12 @@ def write_control(
     model = branch(open_unet(folder), kinds, widths)
     step = load_weights(model, run)
     write_module(model, out)
+    (out / PACKED).unlink(missing_ok=True)
+    if packed:
+        tensors = {name: tensor.numpy() for name, tensor in model.float().state_dict().items()}
+        save_file(compact(tensors), out / PACKED, metadata={"format": "pt"})
+        (out / PACKED).chmod(0o644)
+        (out / WEIGHTS).unlink()
     base = hashlib.sha256(_weights(folder / "unet").read_bytes()).hexdigest()
     record: dict[str, Any] = {"family": "control", "kinds": list(kinds), "unet": base, "steps": step, **facts}
     (out / "control.onnx").unlink(missing_ok=True)
@@ -350,7 +366,12 @@ def open_control(folder: Path) -> tuple[ControlNetModel, dict[str, Any]]:
     record = read_json(folder / RECORD)
     if "kinds" not in record:
         raise InvalidValue(f"{folder / RECORD} names no kinds.", param="control")
-    model: ControlNetModel = ControlNetModel.from_pretrained(folder, torch_dtype=torch.float32)
+    model: ControlNetModel
+    if (folder / PACKED).is_file():
+        model = ControlNetModel.from_config(read_json(folder / "config.json"))
+        model.load_state_dict({name: torch.from_numpy(value) for name, value in expand(folder / PACKED).items()})
+    else:
+        model = ControlNetModel.from_pretrained(folder, torch_dtype=torch.float32)
     model.eval().requires_grad_(False)
     place(model, torch.device("cpu"))
     return model, record

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from fantascope.engines.compact import NAME
+from fantascope.engines.compact import GROUP, NAME, PACKED
 from fantascope.engines.lora import graph_of
 from fantascope.engines.safefile import SafeFile
 from fantascope.errors import Unsupported
@@ -95,12 +95,18 @@ def _text(folder: Path) -> Path:
 
 
 def _rows(g: Graph, name: str, ids: str) -> str:
-    """Look up rows of a table; of an int8 table only the rows looked up are dequantised."""
-    rows = g.add("Gather", g.raw(name), ids, axis=0)
+    """Look up rows of a table; of one in int8 or 4 bits only the rows looked up are dequantised."""
+    rows = g.add("Cast", g.add("Gather", g.raw(name), ids, axis=0), to=TensorProto.FLOAT)
     if not g.has(f"{name}.scale"):
-        return g.add("Cast", rows, to=TensorProto.FLOAT)
-    scale = g.add("Gather", g.weight(f"{name}.scale"), ids, axis=0)
-    return g.add("Mul", g.add("Cast", rows, to=TensorProto.FLOAT), g.add("Unsqueeze", scale, g.whole(-1)))
+        return rows
+    scale = g.add("Unsqueeze", g.add("Gather", g.weight(f"{name}.scale"), ids, axis=0), g.whole(-1))
+    if g.entry(name).dtype != "U8":
+        return g.add("Mul", rows, scale)
+    high = g.add("Floor", g.add("Mul", rows, g.constant(1 / 16)))
+    low = g.add("Sub", rows, g.add("Mul", high, g.constant(16)))
+    columns = g.add("Sub", g.add("Concat", low, high, axis=-1), g.constant(8))
+    groups = g.add("Reshape", columns, g.whole(0, 0, -1, GROUP))
+    return g.add("Reshape", g.add("Mul", groups, scale), g.whole(0, 0, -1))
 
 
 def unet_graph(folder: Path, g: Graph, file: str = "model.onnx", *, control: bool = False) -> Path:
@@ -146,7 +152,8 @@ def control_graph(folder: Path) -> Path:
     """
     config = _unet_config(folder)
     _expect(folder, config, global_pool_conditions=False, controlnet_conditioning_channel_order="rgb")
-    g = Graph(SafeFile.open(folder / DIFFUSERS_WEIGHTS))
+    packed = folder / PACKED
+    g = Graph(SafeFile.open(packed if packed.is_file() else folder / DIFFUSERS_WEIGHTS))
     net = _Blocks(g, config["norm_num_groups"], config["norm_eps"], _time(g, config, config["block_out_channels"][0]))
     small = g.silu(g.conv("map", "controlnet_cond_embedding.conv_in"))
     for k in range(2 * (len(config["conditioning_embedding_out_channels"]) - 1)):

@@ -19,7 +19,7 @@ from fantascope.engines.safefile import Entry, SafeFile
 from fantascope.errors import BrokenModelFile, ModelNotFound
 
 OPSET = 21
-_DTYPES = {"F32": TensorProto.FLOAT, "F16": TensorProto.FLOAT16, "I8": TensorProto.INT8}
+_DTYPES = {"F32": TensorProto.FLOAT, "F16": TensorProto.FLOAT16, "I8": TensorProto.INT8, "U8": TensorProto.UINT8}
 
 
 def read_json(path: Path) -> dict[str, Any]:
