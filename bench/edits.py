@@ -5,7 +5,8 @@
 Takes the first COUNT (200 if not given) of the hand-written instructions under tests/prompt whose outcome the embedded
 detector can judge, paints each prompt, edits the picture, and asks the detector: is the new thing there and the old one
 not, is the thing red, further left, larger … The picture before the edit is judged as well: what the model could not
-paint cannot be edited, and is counted apart. Prints the share that is right for every kind, with the failures by name.
+paint cannot be edited, and is counted apart. Prints the share that is right for every kind, the failures by name, and
+how much of what was added lies over things that were there, where words ask for no touching (no anchor, or `next to`).
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from fantascope import Artifact, Edit, Imagine, Studio
 from fantascope.data.vocabulary import read_vocabulary
 from fantascope.engines.detector import Detector
 from fantascope.errors import FantascopeError
+from fantascope.tasks.cutout import cut
 from fantascope.tasks.describe import background
 from fantascope.tasks.pixels import opaque, open_pixels
+from fantascope.tasks.places import stand_of
 
 ROWS = Path(__file__).parent.parent / "tests" / "prompt" / "instructions.tsv"
 JUDGED = ("replace", "add", "remove", "recolour", "move", "resize", "background")
@@ -102,6 +105,17 @@ def _moved(place: str, was: Any, now: Any) -> bool | None:
     }.get(place)
 
 
+def covers(turn: Any, before: Any, mask: Any) -> float | None:
+    """Return the share of an addition's pixels that lie over things; None where they may, or nothing stands out."""
+    if turn["kind"] != "add" or (turn["anchor"] and stand_of(turn["after"], turn["value"], turn["anchor"]) != "beside"):
+        return None
+    try:
+        thing = cut(before, 0.12)[..., 3] > 127
+    except FantascopeError:
+        return None
+    return float((mask & thing).sum() / max(1, mask.sum()))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("count", nargs="?", type=int, default=200)
@@ -109,7 +123,7 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, default=None)
     asked = parser.parse_args()
     told: dict[str, list[bool]] = defaultdict(list)
-    failed, unjudged, equal, fresh, turns, shown = [], 0, [], [], [], []
+    failed, unjudged, equal, fresh, turns, shown, over = [], 0, [], [], [], [], list[float]()
     with ROWS.open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file, delimiter="\t") if row["kind"] in JUDGED]
     with Studio() as studio:
@@ -134,6 +148,10 @@ def main() -> None:
             if kept is not None:
                 equal.append(kept.before == kept.after)
             pair = [opaque(open_pixels(one)) for one in (parent, child)]
+            if kept is not None:
+                mask = open_pixels(studio.gallery.get(kept.mask))[..., 0] > 0
+                share = covers(child.receipt.request["turns"][-1], pair[0], mask)
+                over += [] if share is None else [share]
             verdict = judge.right(child.receipt.request["turns"][-1], *pair)
             if verdict is None:
                 unjudged += 1
@@ -149,6 +167,8 @@ def main() -> None:
     print(f"{'all':12} {sum(every):3} of {len(every):3} right  {sum(every) / max(1, len(every)):.2f}")
     print(f"{unjudged} were not judged: the thing was not seen in the picture before the edit, or has no kind.")
     print(f"outside the mask equal: {sum(equal)} of {len(equal)}")
+    if over:
+        print(f"of what was added {statistics.mean(over):.2f} lies over things that were there ({len(over)} additions)")
     ratio = [turn / first for turn, first in zip(turns[3:], fresh[3:], strict=True)]
     print(f"an edit turn takes {statistics.median(ratio):.2f} times a fresh picture (median of {len(ratio)})")
     for instruction, prompt, why in failed:

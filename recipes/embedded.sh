@@ -52,6 +52,11 @@ fantascope train distil --checkpoint "$CHECKPOINT" --pool "$RUN/trajectories" --
   --steps 800 --batch 32 --rate 2e-3 --warmup 20 --cooldown 0.5 --held 64
 fantascope train int8 "$CHECKPOINT"
 
-# 8. What it was made of, to read, to look at and to train on elsewhere: ledger, card, contact sheet, shards.
+# 8. A control network for six kinds of maps: half an hour of one core, and 5 MB in int8.
+fantascope data control "$SOURCES" --checkpoint "$CHECKPOINT" --pool "$RUN/maps" --scenes 6000 --cache "$RUN/rasters"
+fantascope train control --pool "$RUN/maps" --run "$RUN/control" --checkpoint "$CHECKPOINT" --steps 1500 \
+  --int8 --out "$CHECKPOINT/control"
+
+# 9. What it was made of, to read, to look at and to train on elsewhere: ledger, card, contact sheet, shards.
 fantascope data check "$SOURCES" --ledger "$CHECKPOINT/ledger.jsonl" --cache "$RUN/rasters"
 fantascope data build "$SOURCES" --out "$RUN/data" --scenes 24000 --shard 2000 --cache "$RUN/rasters"

@@ -204,6 +204,18 @@ def test_previews_as_files(tmp_path: Path) -> None:
     assert not (tmp_path / "private" / "previews").exists()
 
 
+def test_a_private_pictures_previews_are_not_written(tmp_path: Path) -> None:
+    """An edit of a private picture is private, too, whether it says so or not; an edit of another one is not."""
+    for kind in ("open", "private"):
+        more = ["--private"] if kind == "private" else []
+        fantascope("imagine", "a cat", *ECHO, *more, "--out", str(tmp_path / f"{kind}.png"))
+        out = tmp_path / kind
+        done = fantascope("vary", str(tmp_path / f"{kind}.png"), *ECHO, "--preview", "--out", str(out))
+        assert len(list(out.glob("*.png"))) == 1
+        assert (out / "previews").exists() == (kind == "open")
+        assert ("not written" in done.stderr) == (kind == "private")
+
+
 def test_out_names_format_and_never_another_picture(tmp_path: Path) -> None:
     for prompt in ("فيل", "象"):
         assert run(["imagine", prompt, *ECHO, "--out", str(tmp_path / "d")]) == 0
@@ -325,6 +337,17 @@ def test_an_edit_end_to_end(drawn: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "✗" not in said
 
 
+def test_a_cutout_writes_its_mask(drawn: Path) -> None:
+    out, mask = drawn / "cut.png", drawn / "cut-mask.png"
+    fantascope("cutout", str(drawn / "photo.png"), "--out", str(out), "--mask-out", str(mask))
+    with Image.open(out) as after, Image.open(mask) as changed:
+        assert after.size == changed.size and changed.mode == "L"
+        alpha, white = after.getchannel("A").tobytes(), changed.tobytes()
+    assert 0 < alpha.count(0) < 160 * 128
+    # What may have changed is white: all that is clear is, and what is black is opaque.
+    assert all(mask or share == 255 for share, mask in zip(alpha, white, strict=True))
+
+
 def test_what_was_understood_is_said_and_a_chat_goes_on(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mask = ("--mask", str(drawn / "mask.png"), *ECHO)
     words = ["edit", str(drawn / "photo.png"), "change the box to a cat", "--before", "a red box"]
@@ -428,7 +451,8 @@ def test_an_unclear_instruction_as_json(drawn: Path, capsys: pytest.CaptureFixtu
 
 
 def test_help_of_edits_names_their_own_options() -> None:
-    told = {task: fantascope(task, "--help").stdout for task in ("fill", "vary")}
+    told = {task: fantascope(task, "--help").stdout for task in ("fill", "vary", "cutout")}
+    assert "--mask-out" in told["cutout"]
     for option in ("--mask", "--mask-out", "--feather", "--region", "--strength", "--prompt"):
         assert option in told["fill"]
     assert "--mask" not in told["vary"]

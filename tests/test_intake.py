@@ -327,3 +327,30 @@ def test_a_record_of_edits_is_a_request_that_resolves_to_itself(
         assert artifact.receipt is not None
         resolved = studio.resolve(type(request)(**artifact.receipt.request)).request
         assert resolved.model_dump(mode="json") == artifact.receipt.request
+
+
+@pytest.mark.parametrize(
+    ("request_", "told"),
+    [
+        (lambda at: Fill(picture=at["photo"], mask=at["small"], prompt="a cat"), "16x16"),
+        (lambda at: Fill(picture=at["photo"], mask=at["empty"], prompt="a cat"), "marks nothing"),
+        (lambda at: Fill(picture=at["photo"], prompt="a cat"), "no transparent part"),
+        (lambda at: Erase(picture=at["photo"], mask=at["small"]), "16x16"),
+        (lambda at: Erase(picture=at["photo"], what="the dog", mask=at["empty"]), "marks nothing"),
+        (lambda at: Erase(picture=at["photo"]), "no transparent part"),
+        (lambda at: Edit(picture=at["photo"], mask=at["small"], instruction="make it red"), "16x16"),
+    ],
+)
+def test_a_mask_that_does_not_fit_is_refused_before_anything_is_loaded(
+    request_: Any, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = {"photo": saved(tmp_path / "photo.png", photo(64, 48))}
+    at["small"] = saved(tmp_path / "small.png", np.full((16, 16), 255, np.uint8))
+    at["empty"] = saved(tmp_path / "empty.png", np.zeros((48, 64), np.uint8))
+    with Studio(Settings(home=tmp_path / "home")) as studio:  # the embedded checkpoint, which would take a while
+        for name in ("engines", "policy"):
+            monkeypatch.setattr(Studio, name, property(lambda _: pytest.fail("engines or rules were loaded")))
+        monkeypatch.setattr(studio, "embed", lambda texts: pytest.fail("words were read"))
+        with pytest.raises(InvalidValue, match=told) as caught:
+            studio.run(request_(at))
+    assert caught.value.param == "mask"

@@ -31,6 +31,7 @@ class Step:
         count: Pictures in that batch.
         total: Pictures in the whole request.
         preview: Small pictures `(count, h, w, 3)` uint8 of the guess so far, or None.
+        private: What is made will be private, so a preview may be shown but leaves no file behind.
     """
 
     step: int
@@ -40,6 +41,7 @@ class Step:
     count: int = 1
     total: int = 1
     preview: Any = None
+    private: bool = False
 
 
 @dataclass(frozen=True)

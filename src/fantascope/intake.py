@@ -48,7 +48,24 @@ def take_in(request: Request, gallery: Any) -> tuple[Any, dict[str, Given]]:
             if artifact.id not in given:
                 given[artifact.id] = _known(artifact)
         changes[name] = tuple(one.id for one in found) if many else found[0].id
-    return (request.replace(**changes) if changes else request), given
+    taken = request.replace(**changes) if changes else request
+    _check_mask(taken, given, gallery)
+    return taken, given
+
+
+def _check_mask(request: Any, given: Mapping[str, Given], gallery: Any) -> None:
+    """Refuse a mask that does not fit its picture, or a missing one, before anything is loaded.
+
+    Raises:
+        InvalidValue: it has another size, marks nothing, or is needed and not there.
+    """
+    from fantascope.tasks.pixels import open_mask, open_pixels, own_mask
+
+    if getattr(request, "mask", None) is not None:
+        known = given[request.picture]
+        open_mask(gallery.get(request.mask), (known.width, known.height))
+    elif isinstance(request, Fill) or (isinstance(request, Erase) and request.what is None and not request.turns):
+        own_mask(open_pixels(gallery.get(request.picture)))
 
 
 def _taken(ref: str, name: str, gallery: Any) -> Artifact:

@@ -35,13 +35,17 @@ class Verdict(_Frozen):
 
 
 class Weight(_Frozen):
-    """One file of weights that was really loaded and applied."""
+    """One file of weights that was really loaded and applied.
+
+    `data_sha256`, of an adapter, is the hash without the file's header, by which A1111 and Civitai name it.
+    """
 
     part: str
     path: str
     sha256: str
     licence: str
     scale: float = 1.0
+    data_sha256: str | None = None
 
 
 class Ran(_Frozen):

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_serializer
 from pydantic_core import PydanticCustomError
 
 from fantascope.errors import InvalidValue, RequestError, UnknownName
@@ -151,6 +151,32 @@ class Control(BaseModel):
     parameters: dict[str, int | float | str] | None = Field(None, description="of the annotator: low=100 …")
 
 
+Block = Annotated[str, Field(pattern=r"^(text|mid|other|(down|up)_\d{1,2}(\.\d{1,2})?)$")]
+
+
+class Applied(BaseModel):
+    """An adapter of the collection, at work.
+
+    `weight` scales what it adds; it works in the network that paints from `start` to `end`, shares of the run, while
+    texts are read once, with it. `blocks` weighs parts on top of that: `down_0`, `mid`, `up_2`, finer `down_1.0`,
+    `text` for the text encoders and `other` for the rest; what is not named has 1.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(max_length=64, description="name of an adapter (fantascope adapters list)")
+    weight: float = Field(1.0, ge=-4, le=4, allow_inf_nan=False, description="how strongly, -4 to 4")
+    start: float = Field(0.0, ge=0, le=1, allow_inf_nan=False, description="share of the run from which it works")
+    end: float = Field(1.0, ge=0, le=1, allow_inf_nan=False, description="share of the run until which it works")
+    blocks: dict[Block, Annotated[float, Field(ge=-4, le=4, allow_inf_nan=False)]] | None = Field(
+        None, description="weights of blocks: down_0, mid, up_2, text …"
+    )
+
+    def works(self, share: float) -> bool:
+        """Say whether it works at a share of the run, 0 … 1."""
+        return self.start <= share <= self.end
+
+
 class Painting(Making):
     """What every request that paints has in common.
 
@@ -170,6 +196,13 @@ class Painting(Making):
     schedule: str | None = Field(None, description="spacing of noise levels: default, karras")
     clip_skip: int | None = Field(None, ge=0, le=11, description="text encoder layers left out at the end")
     controls: tuple[Control, ...] | None = Field(None, max_length=4, description="maps that steer the picture")
+    adapters: tuple[Applied, ...] | None = Field(None, max_length=16, description="adapters that change the model")
+
+    @model_serializer(mode="wrap")
+    def _lean(self, dump: Any) -> dict[str, Any]:
+        """Leave adapters out where there are none: records from before there were any keep their id."""
+        data: dict[str, Any] = dump(self)
+        return data if data.get("adapters") else {name: value for name, value in data.items() if name != "adapters"}
 
 
 class Imagine(Painting):

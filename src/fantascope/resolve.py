@@ -14,6 +14,7 @@ from fantascope.settings import Settings
 from fantascope.spec import Spec, find_spec
 
 if TYPE_CHECKING:
+    from fantascope.adapter import Adapter
     from fantascope.engines.base import Choice
 
 
@@ -73,6 +74,8 @@ def resolve(
     else:
         fields |= {"n": 1, "seed": 0, "upscale": 1}
     _format(fields, given or {})
+    if fields.get("adapters"):
+        _adapters(fields, spec, settings)
     choice = choose(spec, fields, settings)
     fields |= {"engine": choice.engine, "precision": choice.precision, "device": choice.device}
     return Job(type(request)(**fields), spec, choice)
@@ -221,6 +224,58 @@ def _limits(fields: dict[str, Any], spec: Spec) -> None:
         )
     if not spec.guided and fields["guidance"] not in (0, 1):
         raise InvalidValue(f"{spec.name} is distilled: it takes no guidance.", param="guidance")
+
+
+def adapters_of(request: Any, settings: Settings) -> list[Adapter]:
+    """Return the records of the adapters that a request names.
+
+    Raises:
+        UnknownName: one is not in the collection.
+    """
+    if not getattr(request, "adapters", None):
+        return []
+    from fantascope.adapter import find_adapter
+
+    return [find_adapter(applied.name, settings.adapters) for applied in request.adapters]
+
+
+def _adapters(fields: dict[str, Any], spec: Spec, settings: Settings) -> None:
+    """Check that the adapters are in the collection, and that the model can take them and the prompt calls for them."""
+    from fantascope.adapter import find_adapter
+
+    said = f"{fields['prompt']} {fields['negative_prompt'] or ''}".lower()
+    still = fields.get("strength") == 0 or fields.get("detail") == 0
+    if still or (fields["task"] == "cutout" and fields["picture"] is not None):
+        raise InvalidValue("Nothing is painted here, so there is nothing for an adapter to do.", param="adapters")
+    names = [applied["name"] for applied in fields["adapters"]]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidValue(f"The adapter {name!r} is given twice; give it once, with one weight.", param="adapters")
+    for applied in fields["adapters"]:
+        adapter = find_adapter(applied["name"], settings.adapters)
+        if adapter.family != spec.family:
+            raise InvalidValue(
+                f"The adapter {adapter.name!r} was made for {adapter.base!r} ({adapter.family}) and does not fit "
+                f"{spec.name!r} ({spec.family}).",
+                param="adapters",
+                hint=f"--model {adapter.base}",
+            )
+        if applied["start"] > applied["end"]:
+            raise InvalidValue(f"The adapter {adapter.name!r} would end before it starts.", param="adapters")
+        if adapter.method != "textual-inversion":
+            continue
+        if (applied["weight"], applied["start"], applied["end"], applied["blocks"]) != (1, 0, 1, None):
+            raise InvalidValue(
+                f"{adapter.name!r} is a textual inversion: its word works with the rest of the text, and takes no "
+                "weight, no start and end, and no blocks.",
+                param="adapters",
+            )
+        if not any(word.lower() in said for word in adapter.trigger):
+            raise InvalidValue(
+                f"The adapter {adapter.name!r} works where the prompt says {' or '.join(map(repr, adapter.trigger))}; "
+                "it does not say so.",
+                param="adapters",
+            )
 
 
 def _format(fields: dict[str, Any], given: Mapping[str, Given]) -> None:

@@ -76,6 +76,11 @@ class Settings:
         return self.home / "models"
 
     @property
+    def adapters(self) -> Path:
+        """Folder of the adapters that were added: their records, and their files."""
+        return self.home / "adapters"
+
+    @property
     def keys(self) -> Path:
         """Folder of the signing key and certificates, mode 0700."""
         return self.home / "keys"

@@ -209,6 +209,13 @@ def _control(name: str, source: str, family: str, native: int, spdx: str) -> dic
         "source": f"hub:{source}",
         "family": "control",
         "licence": _licence(spdx, True),
+        **control_row(native),
+    }
+
+
+def control_row(native: int) -> dict[str, Any]:
+    """Return the sizes and defaults of a control network whose model is at home at `native` pixels."""
+    return {
         "sizes": Sizes(native=native, min=64, max=2048, multiple=8),
         "defaults": Defaults(width=native, height=native, steps=1, guidance=1.0, sampler="control"),
     }

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from importlib import import_module
@@ -28,7 +28,7 @@ from fantascope.artifact import MEDIA_TYPES, Artifact, Output, Step
 from fantascope.errors import FantascopeError, InvalidValue, NotFound, PolicyRefused, ProvenanceError, ReplayDiffers
 from fantascope.receipt import Batch, Cost, Receipt, Verdict, receipt_id
 from fantascope.request import PICTURE, Imagine, Request, parse_request
-from fantascope.resolve import Job, resolve
+from fantascope.resolve import Job, adapters_of, resolve
 from fantascope.settings import Settings
 from fantascope.spec import Spec, catalogue
 
@@ -164,7 +164,7 @@ class Studio:
             with self.engines.lease(job.spec, job.choice) as engine:
                 for event in self._perform(job, engine):
                     if isinstance(event, Step):
-                        yield self._looked_at(event)
+                        yield self._looked_at(event, job.request)
                     elif recorded is None or event.seed == recorded.request["seed"]:
                         share = self._share(quote, wanted, kept)
                         artifact = self._finish(job, engine, event, verdicts, share, time.perf_counter() - started)
@@ -180,29 +180,38 @@ class Studio:
             self.gallery.release(hold)
 
     def judge(self, request: Request, spec: Spec) -> tuple[Verdict, ...]:
-        """Judge every text of a resolved request and the Spec's licence.
+        """Judge every text of a resolved request, and the licences of the Spec and of the adapters.
 
         Raises:
             PolicyRefused: the first verdict that refuses.
         """
-        licence = self.policy.check_licence(spec, commercial=self.settings.commercial)
-        return _allowed([licence, *self.policy.judge_request(request, embed=self.embed)])
+        used: list[Any] = [spec, *adapters_of(request, self.settings)]
+        licences = [self.policy.check_licence(one, commercial=self.settings.commercial) for one in used]
+        return _allowed([*licences, *self.policy.judge_request(request, embed=self.embed)])
 
     def _judge_pictures(self, request: Request) -> tuple[Verdict, ...]:
         """Judge every picture that was handed in with a request."""
         from fantascope.tasks.pixels import open_pixels
 
-        if not self.judges:
-            return ()
-        pictures = [open_pixels(self.gallery.get(ref)) for _, ref in request.walk(PICTURE)]
-        return _allowed([v for pixels in pictures for v in self.policy.check_pictures(pixels, self.judges)])
+        refs = [ref for _, ref in request.walk(PICTURE)] if self.judges else []
+        return self.look_at([open_pixels(self.gallery.get(ref)) for ref in refs])
 
-    def _looked_at(self, step: Step) -> Step:
+    def look_at(self, pictures: Sequence[Any]) -> tuple[Verdict, ...]:
+        """Judge pictures `(H, W, 3 or 4)` uint8 that were handed in; raises `PolicyRefused` for the first refused."""
+        return _allowed(self.policy.check_pictures(pictures, self.judges))
+
+    def _looked_at(self, step: Step, request: Request) -> Step:
         """Judge the pictures of a preview like finished ones: nothing is shown that would be refused."""
-        if step.preview is not None and self.judges:
-            for pixels in step.preview:
-                _allowed(self.policy.check_pictures(pixels, self.judges))
-        return step
+        if step.preview is None:
+            return step
+        for pixels in step.preview if self.judges else ():
+            _allowed(self.policy.check_pictures(pixels, self.judges))
+        return replace(step, private=self._private(request))
+
+    def _private(self, request: Request) -> bool:
+        """Say whether what a resolved request makes is private: it says so, or a picture that goes in is."""
+        receipts = (self.gallery.get(ref).receipt for _, ref in request.walk(PICTURE))
+        return bool(getattr(request, "private", False)) or any(one is not None and one.private for one in receipts)
 
     def again(self, source: str | Path) -> Iterator[Step | Replay]:
         """Run the record of a file, or of an id in the gallery, once more.
@@ -337,7 +346,7 @@ class Studio:
             batch=Batch(n=output.batch, index=output.index, first=output.first),
             found=output.found,
             composite=any(is_composite(one) for one in opened if one.id in shown),
-            private=request.private or any(one.receipt is not None and one.receipt.private for one in opened),
+            private=self._private(request),
         )
         return self._seal(output, draft, request.format, request.quality, opened)
 

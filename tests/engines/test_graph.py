@@ -18,7 +18,7 @@ from fantascope.engines.base import Choice, LatentEngine
 from fantascope.engines.graph import PARTS, GraphEngine
 from fantascope.engines.graph_runtime import HEADER, OpenVino, Source, open_runtime
 from fantascope.errors import BrokenModelFile, InvalidValue, Unsupported
-from fantascope.request import Imagine
+from fantascope.request import Applied, Imagine
 from fantascope.settings import Settings
 from fantascope.spec import EMBEDDED, SPECS
 
@@ -192,7 +192,7 @@ def test_a_wrong_hash_is_refused(settings: Settings) -> None:
 
 def test_adapters_and_unknown_precisions_are_refused(engine: GraphEngine, settings: Settings) -> None:
     with pytest.raises(Unsupported, match="latent") as refused:
-        engine.adapted([SPEC])
+        engine.adapted([Applied(name="ink")])
     assert "fantascope[torch]" in str(refused.value)
     for runtime, precision in (("onnxruntime", "bf16"), ("openvino", "fp16")):
         with pytest.raises(Unsupported, match=precision):

@@ -18,7 +18,8 @@ from fantascope.engines.base import Choice, LatentEngine
 from fantascope.engines.latent import TorchEngine
 from fantascope.engines.latent_encode import Encoder, encode
 from fantascope.engines.latent_offload import HEADROOM, size_of, take_turns, verdict
-from fantascope.errors import BrokenModelFile, ModelError, Unsupported
+from fantascope.errors import BrokenModelFile, ModelError, UnknownName, Unsupported
+from fantascope.request import Applied
 from fantascope.settings import Settings
 from fantascope.spec import SPECS, Licence
 
@@ -78,7 +79,7 @@ def test_weights_are_left_alone_and_runs_repeat(sd: TorchEngine) -> None:
     with sd.adapted(()):
         assert (paint(sd)[0] == first).all()
     assert state_hash(sd) == before
-    with pytest.raises(Unsupported, match="adapter 'tiny-xl'"), sd.adapted([tiny.spec_of(tiny.xl(), "sdxl")]):
+    with pytest.raises(UnknownName, match="adapter 'ink'"), sd.adapted([Applied(name="ink")]):
         pass
 
 

@@ -53,7 +53,7 @@ def test_embedded_takes_its_graphs(graphed: Spec, settings: Settings, caplog: py
 def test_what_graph_lacks_goes_to_the_next_and_says_so(graphed: Spec, settings: Settings) -> None:
     for fields, why in (
         ({"precision": "fp16"}, "fp16"),
-        ({"adapters": ["a"]}, "adapters"),
+        ({"adapters": [{"name": "a"}]}, "adapters"),
         ({"clip_skip": 1}, "CLIP skip"),
     ):
         choice = choose(graphed, fields, settings)
@@ -69,7 +69,7 @@ def test_what_was_asked_for_is_done_or_refused(graphed: Spec, settings: Settings
         ({"engine": "echo"}, "engine"),
         ({"engine": "graph", "precision": "fp16"}, "precision"),
         ({"engine": "graph", "device": "cuda"}, "device"),
-        ({"engine": "graph", "adapters": ["a"]}, "adapters"),
+        ({"engine": "graph", "adapters": [{"name": "a"}]}, "adapters"),
         ({"engine": "graph", "clip_skip": 2}, "clip_skip"),
         ({"device": "xpu:7", "engine": "latent"}, "device"),
     ):

@@ -34,12 +34,17 @@ OUTER = {
 
 def unet(model: Any) -> dict[str, Any]:
     """Rename the keys of a UNet2DConditionModel."""
-    rows, attended = int(model.config.layers_per_block) + 1, {}
-    for name in model.state_dict():
+    return unet_keys(model.state_dict(), model.config)
+
+
+def unet_keys(state: dict[str, Any], config: Any) -> dict[str, Any]:
+    """Rename the keys of a UNet2DConditionModel, or of its first half."""
+    rows, attended = int(config.layers_per_block) + 1, {}
+    for name in state:
         if found := re.match(r"up_blocks\.(\d+)\.attentions", name):
             attended[int(found.group(1))] = True
     out = {}
-    for name, value in model.state_dict().items():
+    for name, value in state.items():
         head = next((key for key in OUTER if name.startswith(key + ".")), None)
         if head is not None:
             new = OUTER[head] + name.removeprefix(head)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fantascope.errors import InvalidValue, UnclearInstruction
@@ -238,6 +238,7 @@ def anything(instruction: str, prompt: str, embed: Embed) -> None:
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(PIECES, st.text(max_size=80)), st.one_of(PIECES, st.text(max_size=80)))
+@example("a on two", "two from two")
 def test_anything_is_read_or_asked_back(instruction: str, prompt: str) -> None:
     anything(instruction, prompt, fake)
 

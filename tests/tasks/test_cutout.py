@@ -28,7 +28,7 @@ from fantascope import Artifact, Studio
 from fantascope.errors import InvalidPicture, InvalidValue
 from fantascope.request import Cutout
 from fantascope.tasks.cutout import _joined, cut, healed
-from fantascope.tasks.pixels import open_pixels
+from fantascope.tasks.pixels import open_pixels, parts
 
 TOLERANCE = 0.12
 
@@ -63,12 +63,57 @@ def test_it_lies_on_another_ground_as_if_it_were_drawn_there(kind: str) -> None:
     assert (out[..., :3][known == 255] == pixels[known == 255]).all()
 
 
-def test_a_hole_is_the_things_own() -> None:
+@pytest.mark.parametrize(
+    ("colour", "side", "open_"),
+    [
+        ((90, 150, 220), 20, True),
+        ((90, 150, 220), 3, False),
+        ((250, 250, 250), 40, True),
+        ((250, 250, 250), 12, False),  # the white of an eye on a white ground
+        ((250, 250, 250), 90, False),  # the body of a drawing in lines
+    ],
+)
+def test_the_ground_is_seen_through_holes(colour: tuple[int, int, int], side: int, open_: bool) -> None:
+    pixels, around = np.full((256, 256, 3), colour, np.uint8), slice(78, 178)
+    pixels[around, around] = (200, 30, 30)
+    first = 128 - side // 2
+    hole = (slice(first, first + side), slice(first, first + side))
+    pixels[hole] = colour
+    alpha = cut(pixels, TOLERANCE)[..., 3]
+    assert (alpha[hole] == 0).mean() > 0.8 if open_ else (alpha[hole] == 255).all()
+    assert (alpha[80:82, 80:176] == 255).all()
+
+
+def test_specks_are_left_out_where_they_are_not_wanted() -> None:
     pixels, known = composed("plain")
     pixels = pixels.copy()
-    pixels[100:120, 100:120] = ground("plain")[0, 0]
-    assert (known[100:120, 100:120] == 255).all()
-    assert (cut(pixels, TOLERANCE)[100:120, 100:120, 3] == 255).all()
+    pixels[8:11, 20:23] = pixels[240:242, 200:204] = 255
+    assert (cut(pixels, TOLERANCE)[8:11, 20:23, 3] == 255).any()
+    alone = cut(pixels, TOLERANCE, specks=False)[..., 3]
+    assert alone[:14].max() == 0 and alone[236:].max() == 0
+    assert overlap(alone, known) >= 0.98
+
+
+@given(st.integers(1, 24), st.integers(1, 24), st.floats(0.1, 0.95), st.integers(0, 2**32 - 1))
+def test_parts_are_what_is_joined(high: int, wide: int, share: float, seed: int) -> None:
+    marked = np.random.default_rng(seed).random((high, wide)) < share
+    names, left = parts(marked), marked.copy()
+    assert ((names > 0) == marked).all()
+    found = 0
+    for start in zip(*np.nonzero(marked), strict=True):
+        if not left[start]:
+            continue
+        found, queue, mine = found + 1, deque([start]), []
+        left[start] = False
+        while queue:
+            y, x = queue.popleft()
+            mine.append(names[y, x])
+            for near in ((y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1)):
+                if 0 <= near[0] < high and 0 <= near[1] < wide and left[near]:
+                    left[near] = False
+                    queue.append(near)
+        assert len(set(mine)) == 1
+    assert names.max(initial=0) == found and len(np.unique(names[marked])) == found
 
 
 def test_cropping_cuts_to_the_thing() -> None:

@@ -12,7 +12,7 @@ from fantascope import Artifact, Studio
 from fantascope.errors import InvalidValue, PolicyRefused, RequestError, UnclearInstruction, Unsupported
 from fantascope.request import Edit, Erase, Fill, Turn
 from fantascope.tasks.describe import _counted, background
-from fantascope.tasks.instruct import _new_words, _texture
+from fantascope.tasks.instruct import _new_words, _texture, _under, laid
 from fantascope.tasks.pixels import open_pixels
 
 FEW: dict[str, Any] = {"steps": 4, "engine": "graph", "seed": 3}
@@ -251,3 +251,19 @@ def test_small_helpers() -> None:
     mask = box_mask((256, 256), (8, 8, 40, 40)).astype(np.float32) / 255
     assert _texture(composed("plain")[0], mask) < 4 < _texture(photo(256, 256), mask)
     assert _texture(photo(64, 64), np.ones((64, 64), np.float32)) == 0
+
+
+def test_what_stands_behind_is_hidden_by_what_stands_out() -> None:
+    flat = np.full((128, 128, 3), (90, 150, 220), np.uint8)
+    flat[40:120, 40:100] = (200, 30, 30)
+    sprite = np.dstack([np.full((60, 60, 3), (20, 160, 60), np.uint8), np.full((60, 60), 255, np.uint8)])
+    over, touched = laid(flat, sprite, (10, 20, 70, 80))
+    assert (over[50, 50] == (20, 160, 60)).all() and touched[50, 50]
+    under, seen = _under(flat, over, touched, 0.12)
+    assert (under[seen] == over[seen]).mean() > 0.95 and 0.4 < seen.sum() / touched.sum() < 0.9
+    assert not seen[50, 50] and (under[50, 50] == (200, 30, 30)).all()
+    assert seen[30, 30] and (under[30, 30] == (20, 160, 60)).all()
+    restless = np.random.default_rng(0).integers(0, 255, (128, 128, 3)).astype(np.uint8)
+    everything = _under(np.zeros_like(flat), over, touched, 0.12)
+    assert (everything[0] == over).all() and (everything[1] == touched).all(), "nothing stands out"
+    assert _under(restless, over, touched, 0.12)[1].sum() <= touched.sum()

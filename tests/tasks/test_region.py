@@ -6,24 +6,12 @@ import time
 
 import numpy as np
 import pytest
-from tests.tasks.drawn import composed, photo
 
 from fantascope import Artifact, Studio
 from fantascope.errors import InvalidValue
 from fantascope.request import Edit
-from fantascope.tasks.pixels import open_pixels, resized
-from fantascope.tasks.region import (
-    PLACES,
-    beside,
-    box_of,
-    cells_to_mask,
-    free_place,
-    fullness,
-    locate,
-    main_part,
-    region,
-    swap,
-)
+from fantascope.tasks.pixels import box_of, open_pixels, resized
+from fantascope.tasks.region import locate, main_part, region, swap
 
 
 @pytest.mark.parametrize(
@@ -70,45 +58,6 @@ def test_boxes() -> None:
     marked = np.zeros((10, 20), bool)
     marked[3:7, 5:18] = True
     assert box_of(marked) == (5, 3, 18, 7)
-
-
-@pytest.mark.parametrize("place", [*PLACES, "somewhere else"])
-def test_a_free_place_is_inside_and_where_it_was_asked_for(place: str) -> None:
-    pixels, _ = composed("plain", 128)
-    cells = free_place(pixels, place)
-    left, top, right, bottom = box_of(cells > 0)
-    assert cells.shape == (16, 16)
-    assert 0 <= left < right <= 16
-    assert right - left == bottom - top >= 2
-    middle = (left + right) / 2
-    if place in ("left", "right"):
-        assert (middle < 8) == (place == "left")
-
-
-def test_a_free_place_avoids_what_is_there() -> None:
-    pixels = np.full((128, 128, 3), 200, np.uint8)
-    pixels[:, :64] = photo(64, 128)
-    assert box_of(free_place(pixels, "") > 0)[0] >= 7
-    full = fullness(pixels)
-    assert full[:, :8].mean() > 10 * full[:, 9:].mean()
-    assert fullness(np.zeros((64, 64, 3), np.uint8)).max() == 0
-
-
-def test_beside_touches_and_stays_inside() -> None:
-    pixels = np.full((128, 128, 3), 200, np.uint8)
-    for ground in (grid((6, 6, 10, 10, 1)), grid((0, 0, 3, 3, 1)), grid((14, 14, 16, 16, 1)), grid((0, 0, 16, 16, 1))):
-        for on in (True, False):
-            cells = beside(pixels, ground, on)
-            left, top, right, bottom = box_of(cells > 0)
-            assert right - left == bottom - top >= 2
-            gl, gt, gr, gb = box_of(ground > 0)
-            assert left <= gr and right >= gl and top <= gb and bottom >= gt
-
-
-def test_cells_become_pixels() -> None:
-    mask = cells_to_mask(grid((2, 4, 6, 8, 1)), (256, 128))
-    assert mask.shape == (128, 256)
-    assert box_of(mask > 0) == (32, 32, 96, 64)
 
 
 def test_one_of_several_things_is_meant() -> None:

@@ -26,11 +26,13 @@ from tests.train.tiny import text_source  # noqa: E402
 from fantascope.cli import train as cli  # noqa: E402
 from fantascope.cli.app import run  # noqa: E402
 from fantascope.data.ledger import read_ledger  # noqa: E402
+from fantascope.engines.compact import PACKED  # noqa: E402
 from fantascope.engines.folder import export_folder  # noqa: E402
 from fantascope.settings import Settings  # noqa: E402
 from fantascope.spec import read_spec  # noqa: E402
 from fantascope.train.assemble import assemble  # noqa: E402
 from fantascope.train.checkpoint import hash_weights  # noqa: E402
+from fantascope.train.control import KINDS  # noqa: E402
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "embedded.sh"
 
@@ -82,6 +84,7 @@ def test_the_recipe_in_miniature(tmp_path: Path, root: Path, vocabulary: Path, f
             "train text": f" --source {source}",
             "train int8": f" --prompts 1 --steps 1 --vocabulary {vocabulary}",
             "train autoencoder": " --measured 1",
+            "train control": " --batch 2 --held 1",
         }
         line += more.get(" ".join(command[:2]), "")
         seen[" ".join(command[:2])] = fantascope(*line.split())
@@ -93,7 +96,8 @@ def test_the_recipe_in_miniature(tmp_path: Path, root: Path, vocabulary: Path, f
         assert sheet.width == 5 * 132 + 4
     spec = read_spec(tmp_path / "ck" / "fantascope.json")
     assert spec.weights == hash_weights(tmp_path / "ck")
-    assert {"unet/model.int8.onnx", "vae/decoder.onnx", "upscaler/model.safetensors"} <= set(spec.weights)
+    parts = {"unet/model.int8.onnx", "vae/decoder.onnx", "upscaler/model.safetensors", "unet/few.control.onnx"}
+    assert parts | {"control/control.onnx", f"control/{PACKED}"} <= set(spec.weights)
     assert spec.training_ledger == (tmp_path / "ck" / "ledger.jsonl.root").read_text("utf-8").strip()
     assert spec.attribution is not None and "@t/icons 1.0.0 by Ann (MIT)" in spec.attribution
     assert spec.defaults.steps == 20 and spec.licence.spdx == "Apache-2.0"
@@ -101,6 +105,8 @@ def test_the_recipe_in_miniature(tmp_path: Path, root: Path, vocabulary: Path, f
     pipeline = diffusers.StableDiffusionPipeline.from_pretrained(whole, torch_dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     assert pipeline("a disc", num_inference_steps=1, output_type="pt").images.shape == (1, 3, 128, 128)
+    control = diffusers.ControlNetModel.from_pretrained(whole / "control")
+    assert control.config.conditioning_channels == 3 + len(KINDS)
 
 
 def test_ctrl_c_keeps_what_was_saved_and_the_same_command_goes_on(

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from fantascope.cli import (
+    adapters,
     again,
     attribute,
     control,
@@ -25,6 +26,7 @@ from fantascope.cli import (
     imagine,
     ledger,
     models,
+    personalise,
     policy,
     train,
     train_report,
@@ -53,10 +55,12 @@ app.add_typer(gallery.app, name="gallery")
 app.command("control", help="Paint a picture under a map: edges, lines, scribble, pose, regions.")(control.command())
 app.command("history")(history.history)
 app.add_typer(models.app, name="models")
+app.add_typer(adapters.app, name="adapters")
 app.command("doctor", help="Say what this machine can do and why a choice was made.")(doctor.doctor)
 app.add_typer(policy.app, name="policy")
 app.command("ledger", help="Show plan, balance and what was charged.")(ledger.ledger)
 train_report.app.command("detector")(detector.detector)
+app.command("personalise")(personalise.personalise)
 app.add_typer(train_report.app, name="train")
 app.command("eval")(evaluate.evaluate)
 app.add_typer(train.data, name="data")

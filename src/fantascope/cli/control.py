@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fantascope.cli.imagine import CONTROL_HELP, OUT_HELP, SIZE_HELP, finish, pairs, parameters
+from fantascope.cli.imagine import ADAPTER_HELP, CONTROL_HELP, OUT_HELP, SIZE_HELP, finish, pairs, parameters
 from fantascope.errors import InvalidValue
 from fantascope.request import Control, Imagine
 
@@ -39,6 +39,7 @@ def command() -> Callable[..., None]:
         ("network", str | None, typer.Option("--network", help="a control network of the catalogue"), None),
         ("set", list[str] | None, typer.Option("--set", help="of the annotator: low=100 …"), None),
         ("also", list[str] | None, typer.Option("--also", help=CONTROL_HELP), None),
+        ("adapter", list[str] | None, typer.Option("--adapter", help=ADAPTER_HELP, show_default=False), None),
         ("size", str | None, typer.Option("--size", help=SIZE_HELP, show_default=False), None),
         ("out", str | None, typer.Option("--out", "-o", help=OUT_HELP, show_default=False), None),
         ("json", bool, typer.Option("--json", help="print one JSON object a line"), False),

@@ -29,7 +29,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 }
 """Task -> fields that are words without a flag; of all other tasks that is the picture."""
 
-OWN = ("task", "width", "height", "turns", "controls")
+OWN = ("task", "width", "height", "turns", "controls", "adapters")
 """Fields the command line builds itself (`--size WxH` gives both sides), or that only resolving fills."""
 
 HIDDEN: dict[str, tuple[str, ...]] = {
@@ -58,10 +58,11 @@ COMMANDS: dict[str, str] = {
 SIZE_HELP = "size of the file, WIDTHxHEIGHT or one number for a square"
 OUT_HELP = "also write the pictures here: a file for one, a folder for several"
 MASK_HELP = "write the mask of what may have changed here: white on black, PNG"
-UNMASKED = ("imagine", "tile", "blend", "cutout", "vary", "upscale", "annotate")
+UNMASKED = ("imagine", "tile", "blend", "vary", "upscale", "annotate")
 """Tasks that leave no pixel alone, so there is no mask to write."""
 
 CONTROL_HELP = "a map that steers, KIND=FILE or KIND=FILE@WEIGHT; may be repeated"
+ADAPTER_HELP = "an adapter, NAME[:WEIGHT][:start=0.2][:end=0.8][:blocks=mid=0.5,up_0=0]; may be repeated"
 DOCUMENT_HELP = "joints (pose) or strokes (sketch) as JSON, instead of a picture"
 FOUND_HELP = "write what was found here as JSON: joints, to edit and render again"
 JSON_HELP = "print one JSON object a line"
@@ -119,10 +120,11 @@ def command(request: type[Request] = Imagine) -> Callable[..., None]:
         ("document", Path | None, typer.Option("--document", help=DOCUMENT_HELP, show_default=False), None),
         ("found_out", Path | None, typer.Option("--found-out", help=FOUND_HELP, show_default=False), None),
         ("control", list[str] | None, typer.Option("--control", help=CONTROL_HELP, show_default=False), None),
+        ("adapter", list[str] | None, typer.Option("--adapter", help=ADAPTER_HELP, show_default=False), None),
         ("json", bool, typer.Option("--json", help=JSON_HELP), False),
     ]
     left_out = set() if task in STEERED else {"control"}
-    left_out |= set() if task == "annotate" else {"document", "found_out"}
+    left_out |= {"adapter"} if task == "annotate" else {"document", "found_out"}
     left_out |= {"mask_out"} if task in UNMASKED else set()
     left_out |= set() if task in SIZED else {"size"}
     extra = [
@@ -142,6 +144,11 @@ def finish(request: type[Request], options: dict[str, Any]) -> None:
 
     out, as_json, mask_out = options.pop("out"), options.pop("json"), options.pop("mask_out", None)
     found_out, document, steered = (options.pop(name, None) for name in ("found_out", "document", "control"))
+    worn = options.pop("adapter", None)
+    if worn:
+        from fantascope.cli.adapter_words import parse_adapter
+
+        options["adapters"] = tuple(map(parse_adapter, worn))
     if options.get("parameters") is not None:
         options["parameters"] = dict(pairs(options["parameters"]))
     if steered:

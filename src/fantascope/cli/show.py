@@ -90,12 +90,15 @@ class _Previews:
 
         beside = out if out is not None and out.suffix not in FORMATS else None
         self.folder = (beside if beside is not None else Settings.from_env().cache) / "previews"
-        self.wanted = request.preview and not request.private
+        self.told = False
         self.run = f"{os.getpid():d}"
 
     def write(self, event: Step) -> None:
-        """Write the previews of one step and say where; a private run leaves none behind."""
-        if not self.wanted:
+        """Write the previews of one step and say where; of a private picture, or an edit of one, none are written."""
+        if event.private:
+            if not self.told:
+                print("Previews of a private picture are not written to files.", file=sys.stderr)
+            self.told = True
             return
         from PIL import Image
         from PIL.PngImagePlugin import PngInfo

@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from fantascope.artifact import Output, Step
 from fantascope.receipt import Ran
-from fantascope.request import Request
+from fantascope.request import Applied, Request
 from fantascope.spec import Spec
 
 Array = Any
@@ -156,4 +156,4 @@ class LatentEngine(Engine, Protocol):
 
     def upscale(self, pictures: Array, factor: int) -> Array: ...
 
-    def adapted(self, adapters: Sequence[Spec]) -> AbstractContextManager[None]: ...
+    def adapted(self, adapters: Sequence[Applied]) -> AbstractContextManager[None]: ...

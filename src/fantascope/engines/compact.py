@@ -10,6 +10,7 @@ Names are as in the original state dict.
 from __future__ import annotations
 
 from collections.abc import Collection
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,8 @@ def _pack(table: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.uint8], npt.ND
         scales, least = np.where(better, scale, scales), np.where(better, error, least)
     nibbles = (kept.reshape(table.shape) + 8).astype(np.uint8)
     half = table.shape[1] // 2
-    return nibbles[:, :half] | nibbles[:, half:] << 4, scales[:, :, 0]
+    packed = np.bitwise_or(nibbles[:, :half], nibbles[:, half:] << 4, dtype=np.uint8)
+    return packed, scales[:, :, 0]
 
 
 def _unpack(packed: npt.NDArray[np.uint8], scale: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -102,6 +104,14 @@ def expand(path: Path) -> dict[str, npt.NDArray[Any]]:
         else:
             out[name] = weight.astype(np.float32) if weight.dtype.kind == "f" else weight
     return out
+
+
+def numbers(file: SafeFile) -> int:
+    """Return how many numbers a file's tensors stand for; a byte of a packed table is two, and a scale is none."""
+    names = file.tensors.keys()
+    owned = [name for name in names if not (name.endswith(SCALE) and name.removesuffix(SCALE) in names)]
+    tables = {name for name in owned if file.tensors[name].dtype == "U8" and name + SCALE in names}
+    return sum(prod(file.tensors[name].shape) * (2 if name in tables else 1) for name in owned)
 
 
 def _expanded(what: str, weight: npt.NDArray[Any], scale: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -13,14 +13,15 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fantascope.artifact import Output, Step
 from fantascope.core.schedules import Training, training_from_config
 from fantascope.engines.base import EDITS, Choice, Conditions, Inputs, Steer
-from fantascope.engines.control import DRAWN, own_folder
+from fantascope.engines.compact import PACKED
+from fantascope.engines.control import DRAWN, OWN, own_folder
 from fantascope.engines.graph_runtime import (
     Floats,
     Program,
@@ -35,9 +36,12 @@ from fantascope.engines.weights import Place, open_place, weigh
 from fantascope.engines.words import GRAPH, WEIGHTS, WINDOW, Words, shared_words
 from fantascope.errors import InvalidValue, Unsupported
 from fantascope.receipt import Ran, Weight
-from fantascope.request import Request
+from fantascope.request import Applied, Request
 from fantascope.settings import Settings
 from fantascope.spec import Spec
+
+if TYPE_CHECKING:
+    from fantascope.engines.graph_fuse import Fused
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +93,7 @@ class GraphEngine:
         self._workers = ThreadPoolExecutor(2, "graph")
         self._words = self._workers.submit(self._load_words)
         self._used: tuple[str, ...] = ()
+        self._fused: Fused | None = None
 
     @classmethod
     def load(cls, spec: Spec, choice: Choice, settings: Settings) -> GraphEngine:
@@ -131,6 +136,7 @@ class GraphEngine:
         """See `Engine.render`."""
         factor = getattr(request, "upscale", 1)
         size = inputs.size if inputs.size is not None else (request.width // factor, request.height // factor)  # type: ignore[attr-defined]
+        self._fused = self._worn(request)
         if not any(inputs.wrap):
             self._warm(request, size)
         more = {"encoder": inputs.pictures is not None, "upscaler": factor > 1}
@@ -147,7 +153,8 @@ class GraphEngine:
         wide, high = size[0] // self.latent_factor, size[1] // self.latent_factor
         rows = min(request.n, self.batch_limit(request)) * (1 if request.guidance == 1 else 2)
         if max(len(text.split()) for text in (request.prompt, request.negative_prompt or "")) <= ONE_WINDOW:
-            self._program("unet", self._unet_shapes((rows, self.latent_channels, high, wide), WINDOW))
+            shapes = self._unet_shapes((rows, self.latent_channels, high, wide), WINDOW)
+            self._program("unet", shapes, self._worn(request))
         self._program("decoder", {"latents": (1, self.latent_channels, high, wide)})
         if request.upscale > 1:
             side = self.latent_factor
@@ -161,15 +168,24 @@ class GraphEngine:
 
     def network(self, request: Request, conditions: Conditions) -> Any:
         """Return the UNet for B rows of states: `(x (B, C, h, w), time) -> prediction (B, C, h, w)`."""
-        states = self.from_numpy(conditions.states)
+        states, fused = self.from_numpy(conditions.states), self._worn(request)
 
         def run(x: Floats, time: float) -> Floats:
             if len(x) != len(states):
                 raise InvalidValue(f"{len(x)} latents met {len(states)} rows of text states.")
-            program = self._program("unet", self._unet_shapes(x.shape, states.shape[1])).result()
+            program = self._program("unet", self._unet_shapes(x.shape, states.shape[1]), fused).result()
             return program(sample=x, timestep=np.full(len(x), time, np.float32), states=states)
 
         return run
+
+    def _worn(self, request: Any) -> Fused | None:
+        """Return the network's weights with the adapters of a request, None where it has none."""
+        applied = getattr(request, "adapters", None)
+        if not applied:
+            return None
+        from fantascope.engines.graph_fuse import Fused
+
+        return Fused(self.spec, applied, self._weigh("unet")[-1], self.settings)
 
     def steered(self, request: Request, conditions: Conditions, steers: Sequence[Steer]) -> Any:
         """Return the UNet under maps, by the checkpoint's own control network.
@@ -256,12 +272,13 @@ class GraphEngine:
         rows = large[..., ::2, :] + large[..., 1::2, :]
         return (rows[..., ::2] + rows[..., 1::2]) * np.float32(0.25)
 
-    def adapted(self, adapters: Sequence[Spec]) -> AbstractContextManager[None]:
-        """Refuse: a compiled graph takes no adapters."""
+    def adapted(self, adapters: Sequence[Applied]) -> AbstractContextManager[None]:
+        """Refuse: a compiled graph is not changed; `render` compiles one with the adapters of its request in it."""
         if not adapters:
             return nullcontext()
         raise Unsupported(
-            f"The engine 'graph' takes no adapters ({', '.join(a.name for a in adapters)}); the engine 'latent' does.",
+            f"The parts of the engine 'graph' take no adapters ({', '.join(a.name for a in adapters)}); those of the "
+            "engine 'latent' do.",
             param="adapters",
             hint="pip install 'fantascope[torch]', then choose the engine latent",
         )
@@ -273,6 +290,7 @@ class GraphEngine:
         """
         loaded = dict(self._weights)
         weights = [weight for part in self._used or sorted(loaded) for weight in loaded.get(part, ())]
+        worn = self._fused.weights if self._fused is not None else ()
         machine = {"processor": self.runtime.machine} if self.runtime.machine else {}
         return Ran(
             engine="graph",
@@ -281,7 +299,7 @@ class GraphEngine:
             precision=self.choice.precision,
             threads=self.runtime.threads,
             exactness="bit-exact",
-            weights=tuple({weight.path: weight for weight in weights}.values()),
+            weights=(*{weight.path: weight for weight in weights}.values(), *worn),
             versions={self.runtime.name: self.runtime.version, "numpy": np.__version__, **machine},
             reasons=self.choice.reasons,
         )
@@ -308,21 +326,24 @@ class GraphEngine:
             "states": (sample[0], tokens, self._unet["cross_attention_dim"]),
         }
 
-    def _program(self, part: str, shapes: Shapes) -> Future[Program]:
+    def _program(self, part: str, shapes: Shapes, fused: Fused | None = None) -> Future[Program]:
         """Return the program of a part for these shapes, compiling it on a worker if it is new or failed before."""
-        key = json.dumps([part, sorted(shapes.items())])
+        key = json.dumps([part, sorted(shapes.items()), fused.key if fused is not None else ""])
         future = self._programs.get(key)
         if future is None or (future.done() and future.exception() is not None):
-            future = self._programs[key] = self._workers.submit(self._compile, part, shapes)
+            future = self._programs[key] = self._workers.submit(self._compile, part, shapes, fused)
         self._programs.move_to_end(key)
         while len(self._programs) > KEPT:
             self._programs.popitem(last=False)
         return future
 
-    def _compile(self, part: str, shapes: Shapes) -> Program:
+    def _compile(self, part: str, shapes: Shapes, fused: Fused | None = None) -> Program:
         weights = self._weigh(part)
         files = [self.place.path(name) for name in self._files(part)]
-        source = Source(files[0], files[1], " ".join(weight.sha256 for weight in weights), *files[2:])
+        digest = " ".join(weight.sha256 for weight in weights)
+        if fused is not None:
+            files, digest = [*fused.files(files[0], files[1])], f"{digest} {fused.key}"
+        source = Source(files[0], files[1], digest, *files[2:])
         precision = self.choice.precision
         if precision == "int8" and part not in INT8 and "bf16" not in self.runtime.precisions:
             precision = "fp32"
@@ -331,6 +352,8 @@ class GraphEngine:
     def _files(self, part: str) -> tuple[str, ...]:
         """Graph and weights of a part in the precision that was chosen, then the delta if there is one."""
         (graph, weights), rounded = PARTS[part], self.choice.precision == "int8"
+        if part == "control" and self.place.has(f"{OWN}/{PACKED}"):
+            return PARTS[part][0], f"{OWN}/{PACKED}"
         if part == "unet control" and self.spec.delta is not None:
             return graph_of(self.spec.delta, ".control.onnx"), weights, self.spec.delta
         if part == "unet" and self.spec.delta is not None:

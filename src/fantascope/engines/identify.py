@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+from fantascope.engines import latent_control_file as control_file
 from fantascope.engines import latent_ldm as ldm
 from fantascope.engines.safefile import SafeFile
 from fantascope.engines.weights import Place, open_place, weigh
 from fantascope.errors import LicenceMissing, Unsupported
 from fantascope.settings import Settings
-from fantascope.spec import Defaults, Family, Licence, Sizes, Spec, valid_name
+from fantascope.spec import Defaults, Family, Licence, Sizes, Spec, control_row, valid_name
 
 BY_WIDTH: dict[int, Family] = {768: "sd1", 1024: "sd2", 2048: "sdxl"}
 """Family by the width of the text states that a diffusers UNet attends to."""
@@ -22,7 +23,10 @@ BY_CLASS: dict[str, Family] = {
     "LatentConsistencyModelPipeline": "pipeline",
 }
 
-NATIVE: dict[Family, int] = {"sd1": 512, "sd2": 768, "sdxl": 1024, "pipeline": 1024, "embedded": 128}
+NATIVE: dict[str, int] = {"sd1": 512, "sd2": 768, "sdxl": 1024, "pipeline": 1024, "embedded": 128}
+
+CONTROL = "diffusion_pytorch_model.safetensors"
+"""File of weights in the folder of a control network."""
 
 TITLES = (
     ("Apache-2.0", "apache license version 2.0"),
@@ -44,6 +48,9 @@ OF_HUB = {
     "openrail++": "LicenseRef-CreativeML-Open-RAIL-Plus-Plus-M",
 }
 """SPDX ids of the licence names that model cards use."""
+
+MADE_FROM = "adapters.json"
+"""File in a folder that was fused with adapters: its base and them, by hash."""
 
 COMMERCIAL = {"Apache-2.0": True, "MIT": True, "CC0-1.0": True, "CC-BY-4.0": True, "CC-BY-NC-4.0": False}
 
@@ -78,15 +85,30 @@ def inspect(source: str, settings: Settings, licence: str | None = None, name: s
         source=source,
         family=family,
         licence=Licence(spdx=spdx, commercial=COMMERCIAL.get(spdx)),
+        notes=_parents(place),
         **_family_row(place, family, native, pipeline),
     )
     return spec.model_copy(update={"weights": {w.path: w.sha256 for w in weigh(spec, place, _files(place), settings)}})
+
+
+def _parents(place: Place) -> str | None:
+    """Return what a fused folder says it was made from."""
+    if not place.has(MADE_FROM):
+        return None
+    said = place.config(MADE_FROM)
+    try:
+        used = [f"{one['name']} {one['weight']:g} (sha256 {one['sha256']})" for one in said["adapters"]]
+        return f"fused from {said['base']['base']} and {', '.join(used)}"
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _files(place: Place) -> list[str]:
     """Return the weight files of a place: the file itself, or those of `model_index.json`'s components, and graphs."""
     if place.single:
         return [place.root.name]
+    if _steers(place):
+        return [CONTROL]
     named = [part for part, entry in place.config("model_index.json").items() if isinstance(entry, list) and entry[0]]
     held = [part for part in [*named, "upscaler"] if any((place.root / part).glob("*.safetensors"))]
     graphs = [path.relative_to(place.root).as_posix() for path in sorted(place.root.rglob("*.onnx"))]
@@ -95,16 +117,34 @@ def _files(place: Place) -> list[str]:
 
 def _of_file(place: Place) -> tuple[Family, int, str | None]:
     file = SafeFile.open(place.root)
-    family = ldm.family_of(ldm.shapes_of(file))
+    shapes = ldm.shapes_of(file)
+    names = control_file.names_of(shapes.keys(), place.root)
+    if names is not None:
+        return "control", NATIVE.get(control_file.family_of(names, shapes) or "", 512), None
+    family = ldm.family_of(shapes)
     if family is None or family == "refiner":
         what = "an SDXL refiner, which is named as a base model's refiner" if family else "of no family that is known"
-        raise Unsupported(f"{place.root} is {what}; SD 1.x, 2.x and SDXL base files can be added.", param="model")
+        raise Unsupported(
+            f"{place.root} is {what}; SD 1.x, 2.x and SDXL base files and control networks can be added.", param="model"
+        )
     found: Family = "sd1" if family == "sd1" else "sd2" if family == "sd2" else "sdxl"
     said = re.match(r"(\d+)x\d+$", file.metadata.get("modelspec.resolution", ""))
     return found, int(said.group(1)) if said else NATIVE[found], None
 
 
+def _steers(place: Place) -> bool:
+    """Say whether a folder is a control network: one module, no pipeline."""
+    if place.has("model_index.json") or not place.has("config.json"):
+        return False
+    return place.config("config.json").get("_class_name") == "ControlNetModel"
+
+
 def _of_folder(place: Place) -> tuple[Family, int, str | None]:
+    if _steers(place):
+        config = place.config("config.json")
+        attended = config.get("cross_attention_dim", 0)
+        family = "sdxl" if config.get("addition_embed_type") else control_file.WIDTHS.get(attended, "")
+        return "control", NATIVE.get(family, 512), None
     index = place.config("model_index.json")
     kind = str(index.get("_class_name", ""))
     if not place.has("unet/config.json") or not place.has("vae/config.json"):
@@ -128,6 +168,8 @@ def _family_row(place: Place, family: Family, native: int, pipeline: str | None)
     """
     from fantascope.spec import SPECS
 
+    if family == "control":
+        return control_row(native)
     like = {"sd1": "sd15", "sd2": "sd21", "sdxl": "sdxl", "embedded": "embedded"}.get(family)
     network = place.config("transformer/config.json") if place.has("transformer/config.json") else {}
     embeds = bool(network.get("guidance_embeds"))

@@ -6,7 +6,7 @@ import gc
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
@@ -21,7 +21,8 @@ from fantascope.core.schedules import Training, training_from_config
 from fantascope.engines.base import EDITS, Choice, Conditions, Inputs, Steer
 from fantascope.engines.control import DRAWN
 from fantascope.engines.identify import find_licence
-from fantascope.engines.latent_control import Branch, Steered, check_fit, given_of, load_branch
+from fantascope.engines.latent_adapt import Worn, worn
+from fantascope.engines.latent_control import Branch, Steered, given_of, load_branch
 from fantascope.engines.latent_encode import encode
 from fantascope.engines.latent_offload import place_modules, within_memory
 from fantascope.engines.latent_parts import DTYPES, Parts, files_of, load_parts
@@ -30,7 +31,7 @@ from fantascope.engines.paint import paint
 from fantascope.engines.weights import Place, open_place, weigh
 from fantascope.errors import Unsupported
 from fantascope.receipt import Ran, Weight
-from fantascope.request import Painting, Request
+from fantascope.request import Applied, Painting, Request
 from fantascope.settings import Settings
 from fantascope.spec import Licence, Spec
 
@@ -67,6 +68,8 @@ class TorchEngine:
         self.settings = settings if settings is not None else Settings()
         self._branches: dict[tuple[str, str | None], Branch] = {}
         self._control_weights: tuple[Weight, ...] = ()
+        self._worn: Worn | None = None
+        self._adapter_weights: list[Weight] = []
         self.device, self.dtype = torch.device(choice.device), DTYPES[choice.precision]
         self._training = training_from_config(parts.scheduler)
         extra = refiner.modules() if refiner is not None else []
@@ -219,13 +222,11 @@ class TorchEngine:
 
     def _ready(self, steer: Steer) -> Steered:
         kind = DRAWN.get(steer.kind, steer.kind)
-        key = (kind, steer.network)
+        key, own = (kind, steer.network), replace(steer, kind=kind)
         if key not in self._branches:
-            branch = load_branch(self.spec, replace(steer, kind=kind), self.settings, self.device, self.dtype)
-            check_fit(branch, self.parts.unet, self.spec.name)
-            self._branches[key] = branch
+            steered = self.parts.unet.config
+            self._branches[key] = load_branch(self.spec, own, self.settings, self.device, self.dtype, steered)
         branch = self._branches[key]
-        own = replace(steer, kind=kind)
         return Steered(branch, own, given_of(own, branch.kinds, self.device, self.dtype))
 
     def _network(self, parts: Parts, conditions: Conditions, steered: Sequence[Steered] = (), led: bool = False) -> Any:
@@ -240,6 +241,8 @@ class TorchEngine:
             times = torch.full((len(x),), t, dtype=torch.float32, device=x.device)
             arguments = {"encoder_hidden_states": states, "added_cond_kwargs": added, "return_dict": False}
             share = 1 - t / self._training.length
+            if self._worn is not None and parts is self.parts:
+                self._worn.at(share)
             adds = [one.adds(x.to(self.dtype), times, states, added, led) for one in steered if one.steer.works(share)]
             if adds:
                 arguments["down_block_additional_residuals"] = [
@@ -280,28 +283,40 @@ class TorchEngine:
         Raises:
             ModelError: the device has not enough memory.
         """
-        self._control_weights = ()
+        self._control_weights, self._adapter_weights = (), []
+        adapters = getattr(request, "adapters", None) or ()
         try:
-            with within_memory(self.device):
+            with within_memory(self.device), self._dressed(adapters) if adapters else nullcontext():
                 yield from paint(self, request, inputs)
         finally:
             for hook in self._hooks:
                 hook.offload()
 
     @contextmanager
-    def adapted(self, adapters: Sequence[Spec]) -> Iterator[None]:
-        """Run with adapters, of which there are none yet; on leaving, the weights are what they were.
+    def _dressed(self, adapters: Sequence[Applied]) -> Iterator[None]:
+        """Run with adapters in; what was at work stays noted for the receipt."""
+        with worn(self.parts, self.spec.name, adapters, self.settings) as dressed:
+            self._worn, self._adapter_weights = dressed, dressed.used
+            try:
+                yield
+            finally:
+                self._worn = None
+
+    @contextmanager
+    def adapted(self, adapters: Sequence[Applied]) -> Iterator[None]:
+        """Run with adapters; on leaving, the weights are what they were, which is checked bit by bit.
+
+        `render` puts those of its request in by itself, without the check, which takes seconds with a large model.
 
         Raises:
-            Unsupported: an adapter is asked for.
+            RequestError, ModelError: see `latent_adapt.worn`; nothing is changed.
         """
-        if adapters:
-            raise Unsupported(f"The engine 'latent' cannot apply the adapter {adapters[0].name!r}.", param="adapters")
         before = self.fingerprint()
         try:
-            yield
+            with self._dressed(adapters):
+                yield
         finally:
-            assert self.fingerprint() == before, "weights changed while no adapter was in"
+            assert self.fingerprint() == before, "weights changed that no adapter is to change"
 
     def fingerprint(self) -> str:
         """Return a hash over the bytes of every weight, wherever it lies: seconds for a large model."""
@@ -322,7 +337,7 @@ class TorchEngine:
             precision=self.choice.precision,
             threads=torch.get_num_threads(),
             exactness="batch-exact" if self.device.type == "cpu" else "close",
-            weights=(*self.weights, *self._control_weights),
+            weights=(*self.weights, *self._control_weights, *self._adapter_weights),
             versions={name: version(name) for name in ("torch", "diffusers", "transformers", "numpy")},
             reasons=self.choice.reasons,
         )

@@ -6,7 +6,7 @@ in its code and in diffusers: on the guided rows alone, and from a tenth at the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,15 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fantascope.engines import compact
 from fantascope.engines.base import Steer
 from fantascope.engines.control import control_spec
+from fantascope.engines.identify import CONTROL
+from fantascope.engines.latent_control_file import check_keys, config_of, names_of
+from fantascope.engines.latent_ldm import shapes_of
+from fantascope.engines.safefile import SafeFile
 from fantascope.engines.weights import Place, open_place, weigh
 from fantascope.errors import BrokenModelFile, Unsupported
 from fantascope.receipt import Weight
 from fantascope.settings import Settings
 from fantascope.spec import Spec
-
-FILE = "diffusion_pytorch_model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -40,38 +43,84 @@ class Branch:
     weights: tuple[Weight, ...]
 
 
-def load_branch(base: Spec, steer: Steer, settings: Settings, device: torch.device, dtype: torch.dtype) -> Branch:
-    """Open, check, hash and load the control network of a steer.
+def load_branch(
+    base: Spec, steer: Steer, settings: Settings, device: torch.device, dtype: torch.dtype, steered: Mapping[str, Any]
+) -> Branch:
+    """Open, check, hash and load the control network of a steer: a diffusers folder, or one file.
+
+    Args:
+        steered: Configuration of the UNet that it is to steer.
 
     Raises:
         Unsupported: the model has no control network, or it does not fit, or does not take this kind.
         ModelError: see `weights.open_place` and `weights.weigh`.
     """
-    from diffusers import ControlNetModel
-
     spec, folder = control_spec(base, steer.kind, steer.network, settings)
     place = open_place(spec.source, settings)
     inside = f"{folder}/" if folder else ""
-    file = _weights_of(place, folder)
-    weights = weigh(spec, place, [file], settings)
-    record = place.config(f"{inside}fantascope.json") if place.has(f"{inside}fantascope.json") and folder else {}
+    files = [place.root.name] if place.single else [_weights_of(place, folder)]
+    weights = weigh(spec, place, files, settings)
+    record = place.config(f"{inside}fantascope.json") if place.has(f"{inside}fantascope.json") else {}
     kinds = tuple(record.get("kinds", ()))
     try:
-        config = place.config(f"{inside}config.json")
-        model = ControlNetModel.from_pretrained(str(place.root / folder), torch_dtype=dtype, local_files_only=True)
+        if place.single:
+            model = _of_file(place, base.name, steered, dtype)
+        else:
+            check_fit(place.config(f"{inside}config.json"), steered, base.name)
+            model = _of_folder(place, folder, dtype)
     except (OSError, ValueError, TypeError, RuntimeError, KeyError) as error:
         raise BrokenModelFile(f"{place.root / folder} is no control network: {error}") from error
-    if kinds and config["conditioning_channels"] != 3 + len(kinds):
-        raise BrokenModelFile(f"{place.root / folder} names {len(kinds)} kinds and takes other channels.")
+    channels = model.config.conditioning_channels
+    if channels != 3 + len(kinds):
+        raise BrokenModelFile(
+            f"{place.root / folder} takes maps of {channels} channels and names {len(kinds)} kinds; "
+            f"it would have to take {3 + len(kinds)}."
+        )
     named = tuple(one.model_copy(update={"part": f"control {steer.kind}"}) for one in weights)
     return Branch(model.eval().requires_grad_(False).to(device), kinds, named)
 
 
 def _weights_of(place: Place, folder: str) -> str:
-    files = list(place.weights_of(folder)) if folder else [FILE]
+    if not folder:
+        return compact.PACKED if place.has(compact.PACKED) else CONTROL
+    files = list(place.weights_of(folder))
     if len(files) != 1:
         raise BrokenModelFile(f"{place.root / folder} has {len(files)} files of weights, not one.")
     return files[0]
+
+
+def _of_folder(place: Place, folder: str, dtype: torch.dtype) -> Any:
+    """Load the network of a diffusers folder, or of one whose weights are in the compact form."""
+    from diffusers import ControlNetModel
+
+    packed = place.root / folder / compact.PACKED
+    if not packed.is_file():
+        return ControlNetModel.from_pretrained(str(place.root / folder), torch_dtype=dtype, local_files_only=True)
+    model = ControlNetModel.from_config(place.config(f"{folder}/config.json" if folder else "config.json"))
+    state = {name: torch.from_numpy(value).to(dtype) for name, value in compact.expand(packed).items()}
+    model.load_state_dict(state, assign=True)
+    return model
+
+
+def _of_file(place: Place, name: str, steered: Mapping[str, Any], dtype: torch.dtype) -> Any:
+    """Build the network that the shapes in a file tell of, and give it the file's tensors, each once."""
+    from accelerate import init_empty_weights
+    from diffusers import ControlNetModel
+    from safetensors import safe_open
+
+    shapes = shapes_of(SafeFile.open(place.root))
+    names = names_of(shapes.keys(), place.root)
+    if names is None:
+        raise Unsupported(f"{place.root} is no control network.", param="controls")
+    config = config_of({ours: shapes[theirs] for theirs, ours in names.items()}, steered, place.root)
+    check_fit(config, steered, name)
+    with init_empty_weights(include_buffers=False):
+        model = ControlNetModel.from_config(config)
+    check_keys(names, model.state_dict().keys(), place.root)
+    with safe_open(place.root, "pt") as file:
+        state = {ours: file.get_tensor(theirs).to(dtype) for theirs, ours in names.items()}
+    model.load_state_dict(state, assign=True)
+    return model
 
 
 def given_of(steer: Steer, kinds: Sequence[str], device: torch.device, dtype: torch.dtype) -> Tensor:
@@ -123,19 +172,18 @@ class Steered:
         return list(down), mid
 
 
-def check_fit(branch: Branch, unet: Any, name: str) -> None:
-    """Refuse a control network whose base is another family.
+def check_fit(own: Mapping[str, Any], base: Mapping[str, Any], name: str) -> None:
+    """Refuse a control network whose base is another family; both are configurations.
 
     Raises:
         Unsupported: its text width or its levels are not the UNet's.
     """
-    own, base = branch.model.config, unet.config
     for field in ("cross_attention_dim", "in_channels"):
-        if getattr(own, field) != getattr(base, field):
+        if field in own and own[field] != base[field]:
             raise Unsupported(
-                f"The control network was made for another model: its {field} is {getattr(own, field)}, and that of "
-                f"{name!r} is {getattr(base, field)}.",
+                f"The control network was made for another model: its {field} is {own[field]}, and that of "
+                f"{name!r} is {base[field]}.",
                 param="controls",
             )
-    if list(own.block_out_channels) != list(base.block_out_channels):
+    if list(own["block_out_channels"]) != list(base["block_out_channels"]):
         raise Unsupported(f"The control network has other levels than {name!r}.", param="controls")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -26,6 +28,7 @@ class Encoder:
         pad: Id that fills a window.
         masked: Whether the encoder is told which tokens are padding.
         folder: Name of the component, for the receipt.
+        learned: Word, in lower case, -> the vectors `(K, D)` that stand for it (a textual inversion).
     """
 
     model: Any
@@ -36,11 +39,12 @@ class Encoder:
     pad: int
     masked: bool = False
     folder: str = "text_encoder"
+    learned: Mapping[str, Tensor] = field(default_factory=dict)
 
     def windows(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Return token ids and mask, both `(B, N, window)`; N is what the longest text needs."""
         room = self.window - 2
-        ids = [self.tokenise(text) for text in texts]
+        ids = [self._ids(text) for text in texts]
         count = max(1, *(-(-len(row) // room) for row in ids))
         rows = [[[self.begin, *row[k * room : (k + 1) * room], self.end] for k in range(count)] for row in ids]
         filled = [[window + [self.pad] * (self.window - len(window)) for window in row] for row in rows]
@@ -50,7 +54,47 @@ class Encoder:
     def run(self, windows: Tensor, mask: Tensor, device: torch.device) -> Any:
         """Run the model on ids and mask, both `(M, window)`, and return its output with all hidden states."""
         told = mask.to(device) if self.masked else None
-        return self.model(input_ids=windows.to(device), attention_mask=told, output_hidden_states=True)
+        with self._taught(windows, device) as plain:
+            return self.model(input_ids=plain.to(device), attention_mask=told, output_hidden_states=True)
+
+    def _ids(self, text: str) -> list[int]:
+        """Return the tokens of a text; those of a learned word stand above the vocabulary, one a vector."""
+        if not self.learned:
+            return self.tokenise(text)
+        longest = sorted(self.learned, key=len, reverse=True)
+        pieces = re.split(r"(?<!\w)(" + "|".join(map(re.escape, longest)) + r")(?!\w)", text, flags=re.IGNORECASE)
+        first, ids = {}, list[int]()
+        above = int(self.model.get_input_embeddings().num_embeddings)
+        for word, vectors in self.learned.items():
+            first[word], above = above, above + len(vectors)
+        for k, piece in enumerate(pieces):
+            word = piece.lower()
+            ids += range(first[word], first[word] + len(self.learned[word])) if k % 2 else self.tokenise(piece)
+        return ids
+
+    @contextmanager
+    def _taught(self, windows: Tensor, device: torch.device) -> Iterator[Tensor]:
+        """Give ids inside the vocabulary, and have the embeddings of learned ones replaced for a while.
+
+        The model never meets an id of its own making: CLIP finds the end of a text by its highest id.
+        """
+        table = self.model.get_input_embeddings()
+        strange = windows >= table.num_embeddings
+        if not self.learned or not bool(strange.any()):
+            yield windows
+            return
+        vectors = torch.cat(list(self.learned.values()))[windows[strange] - table.num_embeddings]
+
+        def replace(module: Any, given: Any, out: Tensor) -> Tensor:
+            out = out.clone()
+            out[strange.to(out.device)] = vectors.to(out.device, out.dtype)
+            return out
+
+        hook = table.register_forward_hook(replace)
+        try:
+            yield windows.masked_fill(strange, 0)
+        finally:
+            hook.remove()
 
 
 def encode(encoder: Encoder, texts: Sequence[str], skip: int, last: bool, device: torch.device) -> tuple[Tensor, Any]:

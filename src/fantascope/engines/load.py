@@ -62,7 +62,7 @@ class _Wish:
     engine: str | None
     device: str | None
     precision: str | None
-    adapters: bool
+    adapters: tuple[Mapping[str, Any], ...]
     clip_skip: int
     controls: tuple[tuple[str, str | None], ...] = ()
 
@@ -88,7 +88,7 @@ def choose(spec: Spec, fields: Mapping[str, Any], settings: Settings) -> Choice:
         fields.get("engine"),
         fields.get("device"),
         fields.get("precision"),
-        bool(fields.get("adapters")),
+        tuple(fields.get("adapters") or ()),
         skip if skip is not None else 0,
         tuple((control["kind"], control["network"]) for control in fields.get("controls") or ()),
     )
@@ -131,8 +131,16 @@ def _lacks(name: str, spec: Spec, wish: _Wish, settings: Settings) -> ModelError
             return Unsupported("the engine 'graph' runs no control network but the model's own.", param="controls")
         if own_folder(spec) is None:
             return Unsupported(f"the model {spec.name!r} has no control network of its own.", param="controls")
-    if name in ("graph", "pipeline") and wish.adapters:
+    if name == "pipeline" and wish.adapters:
         return Unsupported(f"the engine {name!r} takes no adapters.", param="adapters")
+    if name == "graph" and wish.adapters:
+        from fantascope.engines.graph_fuse import obstacle
+
+        why = obstacle(wish.adapters, spec, settings)
+        why = "takes no adapters together with maps" if wish.controls and why is None else why
+        why = "takes no adapters in int8" if wish.precision == "int8" and why is None else why
+        if why is not None:
+            return Unsupported(f"the engine 'graph' {why}.", param="adapters")
     if name == "graph":
         if wish.device not in (None, "cpu"):
             return Unsupported(f"the engine 'graph' computes on the CPU, not on {wish.device}.", param="device")

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import version
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from PIL import Image
 from fantascope.artifact import Output, Step
 from fantascope.core.pixels import unblocked
 from fantascope.core.seeds import noise
+from fantascope.engines import compact
 from fantascope.engines.base import Choice, Inputs
 from fantascope.engines.latent_offload import free_on, size_of, verdict, within_memory
 from fantascope.engines.latent_parts import DTYPES, compact_bert, quietly
@@ -412,8 +412,8 @@ def check_whole(place: Place, pipe: Any) -> None:
     for name, module in pipe.components.items():
         if not isinstance(module, torch.nn.Module) or getattr(module, "hf_quantizer", None) is not None:
             continue
-        entries = [e for file in place.weights_of(name) for e in SafeFile.open(place.path(file)).tensors.values()]
-        stored, held = sum(prod(entry.shape) for entry in entries), sum(p.numel() for p in module.parameters())
+        stored = sum(compact.numbers(SafeFile.open(place.path(file))) for file in place.weights_of(name))
+        held = sum(parameter.numel() for parameter in module.parameters())
         if stored < held:
             raise BrokenModelFile(f"{place.root / name} lacks tensors: {held} numbers are due, {stored} are stored.")
 

@@ -259,9 +259,13 @@ def _fetch(place: str, settings: Settings) -> tuple[Path, Path]:
         raise MissingExtra(f"Fetching hub:{name}", "torch", param="model") from None
     arguments: dict[str, Any] = {"repo_id": name, "revision": revision or None, "local_files_only": settings.offline}
     try:
-        index = Path(snapshot_download(**arguments, allow_patterns=["model_index.json"])) / "model_index.json"
-        parts = [part for part, entry in read_config(index).items() if isinstance(entry, list)]
-        patterns = [*HUB_FILES, *(f"{part}/*.safetensors" for part in parts)]
+        first = Path(snapshot_download(**arguments, allow_patterns=["model_index.json", "config.json"]))
+        if (first / "model_index.json").exists() or not (first / "config.json").exists():
+            parts = [part for part, one in read_config(first / "model_index.json").items() if isinstance(one, list)]
+            weights = [f"{part}/*.safetensors" for part in parts]
+        else:  # one module alone: a control network
+            weights = ["diffusion_pytorch_model*.safetensors"]
+        patterns = [*HUB_FILES, *weights]
         log.info("fetching %s from the hub (safetensors, json and txt only) or its cache", name)
         folder = snapshot_download(
             **arguments, allow_patterns=patterns, ignore_patterns=["*.fp16*", "*.non_ema*", "*.py", "*.bin"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from fantascope.policy.rules import ARTISTS, RULES, Rule, Rules, read_rules
 from fantascope.receipt import Verdict
 from fantascope.request import TEXT, Request
 from fantascope.spec import Spec
+
+if TYPE_CHECKING:
+    from fantascope.adapter import Adapter
 
 RECORDED = 0.05
 """Score from which a rule that allows is written into a request's record."""
@@ -131,7 +134,7 @@ class Policy:
                 near[rule.id] = self._meaning.nearest(reading.vectors[reading.scores[:, n].argmax()], n)
         return Explanation(text, self.hash, tuple(self._verdicts(reading)), near)
 
-    def check_licence(self, spec: Spec, *, commercial: bool | None = None) -> Verdict:
+    def check_licence(self, spec: Spec | Adapter, *, commercial: bool | None = None) -> Verdict:
         """Judge a model's licence against the use, see `fantascope.policy.licence`."""
         return check_licence(spec, commercial=commercial, policy=self.hash)
 

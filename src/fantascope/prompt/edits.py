@@ -27,6 +27,9 @@ _DAY = re.compile(
     r".*(?:night|daylight|noon|morning|evening|afternoon|sunset|sunrise|dusk|dawn|hour|stars|moonlight|day)$"
 )
 _SEASON = re.compile(r".*(?:winter|summer|spring|autumn|fall|christmas|halloween)$")
+SKIES = frozenset(("sky", "stars"))
+"""Heads of times that are seen behind things."""
+
 _DEPTH = frozenset(("background", "foreground"))
 _HELD = re.compile(r"(?:and )?(?:with|wearing|holding|carrying)", re.IGNORECASE)
 _DROPPED_LEAD = re.compile(r"^(?:, ?and|,|and|&|with)\b ?|^,", re.IGNORECASE)
@@ -313,6 +316,8 @@ def background(desk: Desk, lead: str, words: str, at: int | None = None, score: 
         at = 0
     said = f"change the background to {words!r}"
     kind = "backdrop" if words.endswith("background") else "place"
+    if at is None and kind == "backdrop":  # a night sky is a time in words, and the background in the picture
+        at = next((k for k, part in enumerate(scene.parts) if k and part.kind == "time" and part.head in SKIES), None)
     if at is None:
         end = next((k for k, part in enumerate(scene.parts) if part.kind == "time" and k > 0), scene.tail())
         end = min(end, scene.tail())

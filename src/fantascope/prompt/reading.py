@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from fantascope.prompt.lexicon import DETERMINER
+from fantascope.prompt.grammar import split_determiner
 from fantascope.prompt.match import MARGIN, MEANT, Embed, Match, is_pronoun, matches
 from fantascope.prompt.parse import Part, Scene
 
@@ -152,9 +152,8 @@ def reword(part: Part, text: str) -> Part:
 
 
 def definite(part: Part) -> str:
-    """Return a part's words with `the` before them."""
-    match = DETERMINER.match(part.text)
-    return f"the {part.text[match.end() :].strip() if match else part.text}"
+    """Return a part's words with `the` before them, in place of an article or a number; a bare number is the noun."""
+    return f"the {split_determiner(part.text)[1]}"
 
 
 def _no_encoder(texts: Sequence[str]) -> npt.NDArray[np.float32]:

@@ -157,7 +157,8 @@ def check_size(pixels: Pixels) -> None:
 
 
 def _licences(receipt: Receipt) -> list[str]:
-    return [f"{w.part}: {w.licence}" for w in receipt.ran.weights]
+    parts = [w.part.split(" ")[0] if receipt.private else w.part for w in receipt.ran.weights]
+    return [f"{part}: {w.licence}" for part, w in zip(parts, receipt.ran.weights, strict=True)]
 
 
 def _write_png(pixels: Pixels, text: str, packet: bytes, quality: int) -> bytes:

@@ -26,6 +26,9 @@ MAX_SETTINGS = 64_000
 
 NEGATIVE = "Negative prompt:"
 
+ADAPTER, EMBEDDING = "adapter ", "embedding "
+"""How the part of an adapter's, and of a textual inversion's, weights begins in a receipt."""
+
 SAMPLERS = {
     "ddim": "DDIM",
     "euler": "Euler",
@@ -78,7 +81,7 @@ def parameters_of(receipt: Receipt) -> Parameters:
     """Return the parameters of a receipt; of a private one, or one without a prompt, nothing at all."""
     if receipt.private or "prompt" not in receipt.request:
         return Parameters()
-    request, main = receipt.request, main_weight(receipt.ran.weights)
+    request, main, loras = receipt.request, main_weight(receipt.ran.weights), _worn(receipt, ADAPTER)
     sampler, schedule = str(request.get("sampler")), str(request.get("schedule"))
     rows: list[tuple[str, Any]] = [
         ("Steps", request.get("steps")),
@@ -90,13 +93,25 @@ def parameters_of(receipt: Receipt) -> Parameters:
         ("Model hash", main.sha256[:10] if main else None),
         ("Model", receipt.spec.get("name")),
         ("Clip skip", (request.get("clip_skip") or 0) + 1 if request.get("clip_skip") else None),
+        ("Lora hashes", ", ".join(f"{name}: {short}" for name, short, _ in loras) or None),
+        ("TI hashes", ", ".join(f"{name}: {short}" for name, short, _ in _worn(receipt, EMBEDDING)) or None),
         ("Version", f"fantascope {receipt.fantascope}"),
     ]
+    tags = "".join(f" <lora:{name}:{_number(scale)}>" for name, _, scale in loras)
     return Parameters(
-        prompt=_trimmed(str(request.get("prompt", ""))),
+        prompt=_trimmed(str(request.get("prompt", "")) + tags),
         negative=_trimmed(str(request.get("negative_prompt") or "")),
         settings={key: str(value) for key, value in rows if value is not None},
     )
+
+
+def _worn(receipt: Receipt, kind: str) -> list[tuple[str, str, float]]:
+    """Return name, A1111's short hash (of the file's data, 12 digits) and weight of every adapter that was at work."""
+    return [
+        (weight.part.removeprefix(kind), weight.data_sha256[:12], weight.scale)
+        for weight in receipt.ran.weights
+        if weight.part.startswith(kind) and weight.data_sha256 is not None
+    ]
 
 
 def main_weight(weights: tuple[Weight, ...]) -> Weight | None:

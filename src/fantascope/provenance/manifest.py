@@ -69,10 +69,10 @@ class Manifest:
 
 def record_of(receipt: Receipt) -> dict[str, Any]:
     """Return what the manifest says of a receipt; of a private one: id, pixels, licences, what the model cites, and
-    the proof of an edit, which names no words and no settings."""
+    the proof of an edit, which names no words, no settings and no adapters."""
     if not receipt.private:
         return receipt.dump()
-    weights = [{"part": w.part, "sha256": w.sha256, "licence": w.licence} for w in receipt.ran.weights]
+    weights = [{"part": w.part.split(" ")[0], "sha256": w.sha256, "licence": w.licence} for w in receipt.ran.weights]
     return {
         "id": receipt.id,
         "private": True,

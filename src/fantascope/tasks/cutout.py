@@ -14,7 +14,7 @@ from fantascope.artifact import Artifact, Kept, Output, Step
 from fantascope.engines.base import Engine, Inputs
 from fantascope.errors import InvalidPicture
 from fantascope.tasks.composite import spread
-from fantascope.tasks.pixels import Pixels, box_of, opaque, open_pixels
+from fantascope.tasks.pixels import Pixels, box_of, opaque, open_pixels, parts
 
 Events = Iterator[Step | Output]
 Floats = npt.NDArray[np.float32]
@@ -24,6 +24,19 @@ FRAME = 0.02
 
 LEAST = 0.002
 """Share of the picture that a thing must cover."""
+
+HOLE = 0.003
+"""Share of a thing's outline from which what is enclosed and like the ground is a hole; below it is a spot."""
+
+PALE, PALE_HOLE = 215.0, (0.03, 0.35)
+"""Darkest channel from which a ground is pale: the white of an eye and the body of a drawing in lines are like it, so
+there a hole has at least and at most these shares of the thing's outline."""
+
+MOST_CELLS = 512
+"""Longest side at which parts are told apart."""
+
+SPECK = 0.02
+"""Share of the largest thing from which another part is a thing, too, where specks are left out."""
 
 
 def cutout(request: Any, engine: Engine, open_: Callable[[str], Artifact]) -> Events:
@@ -50,12 +63,15 @@ def cutout(request: Any, engine: Engine, open_: Callable[[str], Artifact]) -> Ev
         yield event
 
 
-def cut(pixels: Pixels, tolerance: float, crop: bool = False) -> Pixels:
+def cut(pixels: Pixels, tolerance: float, crop: bool = False, specks: bool = True) -> Pixels:
     """Return `(H, W, 4)`: what differs from the background by more than `tolerance` (0 … 1), with soft edges.
 
-    The background is what the border is like, carried smoothly over the whole picture, and what is joined to the
-    border: a hole inside the thing stays the thing's. At the edge the background's colour is taken out of the pixels.
-    What stands before transparency already stays as it is.
+    The background is what the border is like, carried smoothly over the whole picture, where it is joined to the border
+    or seen through a hole of the thing (`HOLE`, `PALE_HOLE`). At the edge its colour is taken out of the pixels. What
+    stands before transparency already stays as it is.
+
+    Args:
+        specks: Whether parts that are tiny beside the largest one (stars, snow) are things, too.
 
     Raises:
         InvalidPicture: nothing stands out.
@@ -71,7 +87,11 @@ def cut(pixels: Pixels, tolerance: float, crop: bool = False) -> Pixels:
         raise InvalidPicture(f"A picture of {width}x{height} pixels is too small to cut anything out.", param="picture")
     back = spread(flat, inside).astype(np.float32)
     far = np.sqrt(((flat.astype(np.float32) - back) ** 2).mean(2)) / 255
-    ground = _joined(far <= tolerance)
+    close = far <= tolerance
+    ground = _joined(close)
+    ground |= _holes(close & ~ground, ground, back)
+    if not specks:
+        ground |= _specks(~ground)
     if (~ground).mean() < LEAST:
         raise InvalidPicture(
             "Nothing stands out from the background.",
@@ -83,6 +103,48 @@ def cut(pixels: Pixels, tolerance: float, crop: bool = False) -> Pixels:
         alpha = np.minimum(alpha, pixels[..., 3].astype(np.float32) / 255)
     out = np.dstack([colour, np.rint(alpha * 255).astype(np.uint8)])
     return _cropped(out) if crop else out
+
+
+def _holes(enclosed: npt.NDArray[np.bool_], ground: npt.NDArray[np.bool_], back: Floats) -> npt.NDArray[np.bool_]:
+    """Return the part of what is enclosed in things, and like the ground, that the ground is seen through.
+
+    Args:
+        enclosed: `(H, W)`, not joined to the border.
+        ground: `(H, W)`, joined to it.
+        back: `(H, W, 3)`, what the ground is like everywhere.
+    """
+    if not enclosed.any():
+        return enclosed
+    shrink = -(-max(enclosed.shape) // MOST_CELLS)
+    names, things = parts(_blocks(enclosed, shrink)), parts(_blocks(enclosed | ~ground, shrink))
+    firsts = np.unique(names, return_index=True)[1][-int(names.max()) :]
+    sizes = np.bincount(_large(names, shrink, enclosed.shape)[enclosed])
+    share = sizes[1:] / shrink**2 / np.bincount(things.ravel())[things.ravel()[firsts]]
+    pale = back[::shrink, ::shrink].reshape(-1, 3)[firsts].min(1) >= PALE
+    holes = np.where(pale, (share >= PALE_HOLE[0]) & (share <= PALE_HOLE[1]), share >= HOLE)
+    return np.asarray(enclosed & _large(np.append(False, holes)[names], shrink, enclosed.shape))
+
+
+def _specks(thing: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return the parts of `thing (H, W)` that are tiny beside its largest one."""
+    shrink = -(-max(thing.shape) // MOST_CELLS)
+    names = parts(_blocks(thing, shrink))
+    sizes = np.bincount(names.ravel())
+    sizes[0] = 0
+    return np.asarray(thing & _large((sizes < SPECK * sizes.max())[names], shrink, thing.shape))
+
+
+def _blocks(marked: npt.NDArray[np.bool_], side: int) -> npt.NDArray[np.bool_]:
+    """Return which blocks of `side` by `side` pixels hold something marked."""
+    if side == 1:
+        return marked
+    padded = np.pad(marked, ((0, -marked.shape[0] % side), (0, -marked.shape[1] % side)))
+    return np.asarray(padded.reshape(padded.shape[0] // side, side, -1, side).any((1, 3)))
+
+
+def _large(blocks: Any, side: int, shape: tuple[int, ...]) -> Any:
+    """Return what stands in blocks of `side` by `side` pixels for every pixel `(H, W)`."""
+    return np.repeat(np.repeat(blocks, side, 0), side, 1)[: shape[0], : shape[1]]
 
 
 def _stands_free(alpha: Any) -> bool:
@@ -111,8 +173,8 @@ def _edges(flat: Pixels, back: Floats, ground: npt.NDArray[np.bool_], band: int)
     the background's colour to it (the closed form of a mixture of two known colours).
     """
     thing = Image.fromarray(np.where(ground, 0, 255).astype(np.uint8))
-    inner = np.asarray(thing.filter(ImageFilter.MinFilter(2 * band + 1))) > 0
-    near = (np.asarray(thing.filter(ImageFilter.MaxFilter(2 * (band // 2) + 1))) > 0) & ~inner
+    inner = np.asarray(_often(thing, ImageFilter.MinFilter(3), band)) > 0
+    near = (np.asarray(_often(thing, ImageFilter.MaxFilter(3), band // 2)) > 0) & ~inner
     if not inner.any():
         inner, near = ~ground, np.zeros_like(ground)
     own = spread(flat, ~inner).astype(np.float32)
@@ -125,6 +187,13 @@ def _edges(flat: Pixels, back: Floats, ground: npt.NDArray[np.bool_], band: int)
     alpha[other] = 1
     colour = np.where((inner | other)[..., None], flat, np.clip(np.rint(own), 0, 255)).astype(np.uint8)
     return alpha, colour
+
+
+def _often(picture: Image.Image, small: Any, times: int) -> Image.Image:
+    """Filter again and again: the same as once with a window of `2 * times + 1`, whose cost grows with its square."""
+    for _ in range(times):
+        picture = picture.filter(small)
+    return picture
 
 
 def _joined(close: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

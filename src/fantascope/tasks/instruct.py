@@ -7,7 +7,6 @@ so that it gets all of the model's resolution. What moves, grows or is dyed is c
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -25,18 +24,8 @@ from fantascope.tasks.composite import composite
 from fantascope.tasks.cutout import cut, healed
 from fantascope.tasks.edit import find_mask, repaint, unchanged
 from fantascope.tasks.pixels import Mask, Pixels, box_of, opaque, open_mask, open_pixels, resized
-from fantascope.tasks.region import (
-    WISHES,
-    beside,
-    cells_to_mask,
-    changed,
-    disagreement,
-    free_place,
-    locate,
-    main_part,
-    region,
-    several,
-)
+from fantascope.tasks.places import MANY, SIDES, at_thing, cells_to_mask, crowd, free_place, stand_of
+from fantascope.tasks.region import WISHES, changed, disagreement, locate, main_part, region, several
 
 Events = Iterator[Step | Output]
 Sight = tuple[Mask, Mask, Pixels]
@@ -181,7 +170,7 @@ def _put_in(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> Ev
     else:
         mask = _where(request, engine, turn, pixels)
     close = request.replace(prompt=local_prompt(words, turn.after))
-    if request.strength < 1 or several(words) or (turn.kind == "replace" and not old.any()):
+    if request.strength < 1 or (turn.kind == "replace" and (several(words) or not old.any())):
         yield from repaint(close, engine, pixels, mask, "masked")
         return
     alone = request.replace(prompt=alone_prompt(words, turn.after))
@@ -197,8 +186,27 @@ def _put_in(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> Ev
         base = healed(flat, old, request_tolerance(engine)) if old.any() else flat
         box = box_of(old > 0) if old.any() else box_of(mask > 0)
         new, touched = laid(base, sprite, box)
+        calm = turn.place == "background" and _texture(flat, touched) < TEXTURE
+        if turn.kind == "add" and (calm or _behind(turn)):
+            new, touched = _under(flat, new, touched, request_tolerance(engine))
         touched = touched | (old > 0)
         yield replace(event, pixels=_onto(pixels, new, touched), kept=Kept(touched))
+
+
+def _behind(turn: Any) -> bool:
+    """Say whether a new thing is said to stand behind another."""
+    return bool(turn.anchor) and stand_of(turn.after, turn.value, turn.anchor) == "behind"
+
+
+def _under(flat: Pixels, new: Pixels, touched: Any, tolerance: float) -> tuple[Pixels, Any]:
+    """Lay the things of a picture, where they stand out from its ground, over what was put in."""
+    try:
+        thing = cut(flat, tolerance, specks=False)
+    except InvalidPicture:
+        return new, touched
+    share = thing[..., 3:].astype(np.float32) / 255
+    mixed = np.clip(np.rint(new * (1 - share) + thing[..., :3] * share), 0, 255).astype(np.uint8)
+    return mixed, touched & (share[..., 0] < 1)
 
 
 def laid(base: Pixels, sprite: Pixels, box: tuple[int, int, int, int]) -> tuple[Pixels, Any]:
@@ -256,7 +264,7 @@ def _background(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -
     """
     flat = opaque(pixels)
     try:
-        thing = cut(flat, request_tolerance(engine))
+        thing = cut(flat, request_tolerance(engine), specks=False)
     except InvalidPicture:
         scene, mask = parse(turn.before), np.ones(pixels.shape[:2], np.float32)
         for at in scene.things():
@@ -323,7 +331,7 @@ def _shifted(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> E
         spot = (left + right - thing.shape[1]) // 2, (top + bottom - thing.shape[0]) // 2
     else:
         work = engine.spec.sizes.working(*size)
-        cells = free_place(resized(bare, work), turn.place)
+        cells = free_place(crowd(resized(bare, work), request_tolerance(engine)), turn.place)
         there = box_of(cells_to_mask(cells, size) > 0)
         spot = (there[0] + there[2] - thing.shape[1]) // 2, (there[1] + there[3] - thing.shape[0]) // 2
         if turn.place in ("left", "right"):
@@ -401,16 +409,20 @@ def _where(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> Mas
     if turn.target and turn.kind != "add":
         sight = _thing(request, engine, turn, pixels)
         if turn.kind == "count":
-            return np.maximum(sight[0], cells_to_mask(free_place(small, ""), size))
+            room = free_place(crowd(small, request_tolerance(engine)), "")
+            return np.maximum(sight[0], cells_to_mask(room, size))
         return _without_others(engine, turn, pixels, sight)
     if turn.kind != "add":
         return region(disagreement(engine, request, small, turn.before, [turn.after]), size)
+    full = crowd(small, request_tolerance(engine))
     if turn.anchor:
-        on = not re.search(r"\b(next to|beside|near|by)\b", turn.after[max(0, turn.after.find(turn.anchor) - 12) :])
-        ground = locate(engine, request, small, turn.before, turn.anchor)
-        return cells_to_mask(beside(small, region(ground, (ground.shape[1], ground.shape[0]), grow=0), on), size)
+        stand = stand_of(turn.after, turn.value, turn.anchor)
+        cells = locate(engine, request, small, turn.before, turn.anchor)
+        ground = region(cells, (cells.shape[1], cells.shape[0]), grow=0)
+        return cells_to_mask(at_thing(full, ground, stand), size)
     wish = disagreement(engine, request, small, turn.before, [turn.after], WISHES)
-    return cells_to_mask(free_place(small, turn.place, wish), size)
+    more = MANY if several(turn.value) or " and " in turn.value else 1.0
+    return cells_to_mask(free_place(full, turn.place, wish, (SIDES[0] * more, SIDES[1])), size)
 
 
 def _new_words(turn: Any) -> str:

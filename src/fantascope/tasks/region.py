@@ -3,8 +3,7 @@
 Source: Couairon et al., "DiffEdit: diffusion-based semantic image editing with mask guidance" (2023), section 3.1: the
 picture is noised, the model guesses it back with either prompt, and where the guesses differ is the region. A thing is
 located by naming other things in its place, one after the other, and not by leaving it out: without it the whole
-picture would be laid out anew. On 80 things in 40 composed scenes of two the regions meet the things' boxes with an
-intersection over union of 0.65, against 0.39 when they are left out.
+picture would be laid out anew. `bench/regions.py` holds the regions against things' boxes.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from fantascope.core.schedules import levels
 from fantascope.core.seeds import noise
 from fantascope.engines.base import LatentEngine
 from fantascope.errors import InvalidValue
-from fantascope.tasks.pixels import box_of
 
 Floats = npt.NDArray[np.float32]
 
@@ -186,80 +184,3 @@ def main_part(alpha: npt.NDArray[np.uint8], cells: Floats) -> npt.NDArray[np.uin
     kept = Image.fromarray(np.where(labels == best, 255, 0).astype(np.uint8))
     near = np.asarray(kept.filter(ImageFilter.MaxFilter(3)).resize((wide, high), Image.Resampling.NEAREST)) > 0
     return np.where(near, alpha, 0).astype(np.uint8)
-
-
-PLACES: dict[str, tuple[float, float, float, float]] = {
-    "left": (0.0, 0.15, 0.5, 0.85),
-    "right": (0.5, 0.15, 1.0, 0.85),
-    "top": (0.15, 0.0, 0.85, 0.5),
-    "bottom": (0.15, 0.5, 0.85, 1.0),
-    "centre": (0.2, 0.2, 0.8, 0.8),
-    "foreground": (0.0, 0.45, 1.0, 1.0),
-    "background": (0.0, 0.0, 1.0, 0.5),
-    "": (0.0, 0.0, 1.0, 1.0),
-}
-"""Word for a place -> left, top, right and bottom of where it is, as shares of the picture."""
-
-SIDES: dict[str, float] = {"background": 0.34, "left": 0.44, "right": 0.44}
-"""Word for a place -> side of what is added there, as a share of the picture's; elsewhere 0.4."""
-
-
-def free_place(pixels: Any, place: str, wish: Floats | None = None) -> Floats:
-    """Return a square `(h, w)` of cells, 1 inside, for something new: where the picture is emptiest.
-
-    Args:
-        pixels: `(H, W, 3)` uint8 at the working size.
-        place: A key of `PLACES`.
-        wish: `(h, w)` where the model would like it.
-    """
-    full = fullness(pixels)
-    high, wide = full.shape
-    side = max(2, round(SIDES.get(place, 0.4) * min(high, wide)))
-    left, top, right, bottom = PLACES.get(place, PLACES[""])
-    rows, columns = (round(top * high), round(bottom * high) - side), (round(left * wide), round(right * wide) - side)
-    best, spot = -np.inf, (0, 0)
-    for y in range(rows[0], max(rows) + 1):
-        for x in range(columns[0], max(columns) + 1):
-            window = (slice(y, y + side), slice(x, x + side))
-            worth = -2 * float(full[window].mean()) + (float(wish[window].mean()) if wish is not None else 0.0)
-            if worth > best:
-                best, spot = worth, (y, x)
-    cells = np.zeros(full.shape, np.float32)
-    cells[spot[0] : spot[0] + side, spot[1] : spot[1] + side] = 1
-    return cells
-
-
-def fullness(pixels: Any) -> Floats:
-    """Return how much is going on in each cell of 8 px, `(h, w)` in 0 … 1: the contrast inside it."""
-    high, wide = pixels.shape[0] // 8, pixels.shape[1] // 8
-    small = Image.fromarray(pixels).convert("RGB").resize((wide * 4, high * 4), Image.Resampling.BOX)
-    light = np.asarray(small, np.float32)
-    down = np.abs(np.diff(light, axis=0, append=light[-1:])).sum(2)
-    across = np.abs(np.diff(light, axis=1, append=light[:, -1:])).sum(2)
-    full = (down + across).reshape(high, 4, wide, 4).mean((1, 3))
-    return np.asarray(full / max(float(full.max()), 1e-6), np.float32)
-
-
-def beside(pixels: Any, ground: Floats, on: bool) -> Floats:
-    """Return a square of cells, 1 inside, that touches a region `(h, w)`: on its top, or at its emptier side."""
-    left, top, right, bottom = box_of(ground > 0)
-    high, wide = ground.shape
-    side = max(2, round(0.6 * max(right - left, bottom - top)))
-    if on:
-        spots = [(top - round(0.6 * side), (left + right - side) // 2)]
-    else:
-        spots = [((top + bottom - side) // 2, x) for x in (left - side, right)]
-    full = fullness(pixels)
-    squares = []
-    for y, x in spots:
-        cells = np.zeros(ground.shape, np.float32)
-        y, x = min(max(0, y), high - side), min(max(0, x), wide - side)
-        cells[y : y + side, x : x + side] = 1
-        squares.append(cells)
-    return min(squares, key=lambda cells: float((full * cells).sum() + 0.5 * (ground * cells).sum()))
-
-
-def cells_to_mask(cells: Floats, size: tuple[int, int]) -> Floats:
-    """Return cells, 0 or 1, as a mask `(H, W)` of pixels."""
-    picture = Image.fromarray(np.where(cells > 0, 255, 0).astype(np.uint8))
-    return (np.asarray(picture.resize(size, Image.Resampling.NEAREST), np.float32) > 127).astype(np.float32)

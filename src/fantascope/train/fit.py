@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from fantascope.errors import BrokenModelFile, InvalidValue
+from fantascope.errors import BrokenModelFile, InvalidValue, StorageError
 from fantascope.train.optim import Muon
 
 Batch = dict[str, Tensor]
@@ -77,6 +77,10 @@ _CURVE = ("steps", "warmup", "cooldown")
 """What may change as long as every step done had the rate that it would have now."""
 
 
+Optimised = Callable[[dict[str, nn.Parameter], FitConfig], torch.optim.Optimizer]
+"""From the parameters by name and the settings to an optimiser; the loop sets its rate."""
+
+
 @dataclass(frozen=True)
 class FitEvent:
     """What a training says: the step reached, mean loss since the last event, pictures/s, whether it was just saved."""
@@ -120,6 +124,7 @@ def fit(
     config: FitConfig,
     run: Path,
     also: Mapping[str, str | float] | None = None,
+    optimised: Optimised | None = None,
 ) -> Iterator[FitEvent]:
     """Train a model, resuming from `run/state.safetensors` where there is one.
 
@@ -130,6 +135,7 @@ def fit(
         config: See `FitConfig`.
         run: Folder for the state and `log.jsonl`; made if missing.
         also: What else decides what is learned, by name: the loss' own settings, the networks it looks through.
+        optimised: Makes another optimiser than ours, whose state holds nothing but tensors and numbers.
 
     Yields:
         An event every `report_every` steps and after each save. To stop is to close the generator.
@@ -140,7 +146,7 @@ def fit(
     """
     run.mkdir(parents=True, exist_ok=True)
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    optimiser = _optimiser(named, config)
+    optimiser = _optimiser(named, config) if optimised is None else optimised(named, config)
     mean = {name: p.detach().clone() for name, p in named.items()} if config.ema > 0 else {}
     done = _restore(run / "state.safetensors", named, mean, optimiser, config, also or {})
     _forget(run / "log.jsonl", done)
@@ -217,12 +223,20 @@ def _save(
     tensors = {f"model.{name}": p.detach().contiguous() for name, p in named.items()}
     tensors |= {f"mean.{name}": value.contiguous() for name, value in mean.items()}
     for index, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{key}": value.contiguous() for key, value in state.items()}
+        tensors |= {f"optimiser.{index}.{key}": torch.as_tensor(value).contiguous() for key, value in state.items()}
     new = path.with_suffix(".new")
-    save_file(tensors, new, metadata={"run": json.dumps(facts, sort_keys=True)})
-    with new.open("rb") as file:
-        os.fsync(file.fileno())
-    new.replace(path)
+    try:
+        save_file(tensors, new, metadata={"run": json.dumps(facts, sort_keys=True)})
+        with new.open("rb") as file:
+            os.fsync(file.fileno())
+        new.replace(path)
+    except (OSError, SafetensorError) as error:
+        new.unlink(missing_ok=True)
+        kept = "what was saved before is kept" if path.is_file() else "nothing was saved yet"
+        raise StorageError(
+            f"Step {facts['step']} cannot be saved to {path}: {error}; {kept}.",
+            hint="Make room on the disk and give the same command again.",
+        ) from error
 
 
 def _restore(

@@ -1,0 +1,1 @@
+"""Teaching a checkpoint a subject: photos checked and captioned, class pictures made, training run, the result kept."""

@@ -1,0 +1,198 @@
+"""A lesson from photos to an adapter: checked, captioned, trained, painted, kept. A generator, like all work here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fantascope.adapter import collection
+from fantascope.engines.weights import open_place
+from fantascope.errors import MissingExtra
+from fantascope.personal.lesson import LEARNT_FROM_PHOTOS, Lesson, Personalise, resolved
+from fantascope.personal.names import captions, check_class, check_name, own_caption
+from fantascope.personal.photos import Album, fitted, read_album, variants
+from fantascope.personal.prior import class_pictures
+from fantascope.prompt.grammar import with_article
+from fantascope.spec import Spec, find_spec
+
+STATE = "state.safetensors"
+"""What a run folder holds until its lesson is over."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something a person should know."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a stage before the training is."""
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How far the training is: mean loss since the last event, pictures a second, whether it was just saved."""
+
+    step: int
+    steps: int
+    loss: float
+    rate: float
+    saved: bool
+    figures: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A picture of fixed prompts, painted on the way or at the end."""
+
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Taught:
+    """The end of a lesson: what was made, and where it is.
+
+    Attributes:
+        name: Of the adapter, or of the model that DreamBooth made.
+        kind: adapter or model.
+        path: Its file, or its folder.
+        bytes: What it takes.
+        sheet: The sample grid.
+        samples: Artifact id of the grid that the studio painted and sealed; None if it painted none.
+        seconds: What the lesson took this time.
+        advice: What to type next.
+    """
+
+    name: str
+    kind: str
+    path: Path
+    bytes: int
+    sheet: Path | None
+    samples: str | None
+    seconds: float
+    advice: tuple[str, ...]
+
+
+Event = Any
+"""A `Note`, `Progress`, `Learning`, `Sheet` or `Taught`."""
+
+
+def teach(lesson: Lesson, studio: Any) -> Iterator[Event]:
+    """Teach a base a subject; the same lesson goes on where one was stopped, to the same bytes.
+
+    Args:
+        lesson: What to do.
+        studio: A `fantascope.Studio`: its catalogue, engines, policy and gallery are used.
+
+    Yields:
+        See `Event`; the last is `Taught`. To stop is to close the generator.
+
+    Raises:
+        RequestError: The lesson is wrong; nothing was made.
+        PolicyRefused: A rule refused its words or its photos.
+        ModelError: The base is not here, or cannot be taught.
+        StorageError: The disk is full; what was saved before is kept.
+    """
+    started = time.perf_counter()
+    spec = find_spec(lesson.base if lesson.base is not None else studio.settings.model, studio.specs)
+    lesson = resolved(lesson, spec)
+    album = read_album(lesson.photos, spec.sizes, skip_unreadable=lesson.skip_unreadable)
+    run = lesson.run if lesson.run is not None else studio.settings.home / "lessons" / lesson.name
+    _check_words(lesson, spec, studio, album, run)
+    _judge(lesson, spec, album, studio)
+    yield from (Note(text) for text in album.notes)
+    yield Note(
+        f"{len(album.photos)} photo{'s' * (len(album.photos) != 1)} of {lesson.name}, {with_article(lesson.kind)}"
+    )
+    try:
+        from fantascope.personal import school
+    except ImportError as error:
+        raise MissingExtra("Teaching a subject", "torch") from error
+    if lesson.restart and run.is_dir():
+        shutil.rmtree(run)
+    own, told = shots(album, spec, lesson)
+    classes: list[tuple[Any, str]] = []
+    if lesson.prior and lesson.class_pictures:
+        weights = _weights(spec, studio)
+        photos = spec.family in LEARNT_FROM_PHOTOS
+        for classes in class_pictures(studio, spec, weights, lesson.kind, lesson.class_pictures, photos):
+            yield Progress(f"pictures of {with_article(lesson.kind)}", len(classes), lesson.class_pictures)
+    facts = {
+        "trigger": lesson.name,
+        "class": lesson.kind,
+        "method": lesson.method,
+        "base": spec.name,
+        "licence": lesson.licence,
+        "consent": lesson.consent,
+        "photos": [photo.sha256 for photo in album.photos],
+        "captions": told,
+    }
+    yield from school.run_lesson(lesson, spec, studio, run, own, classes, facts, started)
+
+
+def shots(album: Album, spec: Spec, lesson: Lesson) -> tuple[list[tuple[Any, tuple[str, ...], tuple[float, ...]]], int]:
+    """The pictures to learn from, captioned, in their buckets; and how many captions somebody wrote."""
+    photos, made, told = spec.family in LEARNT_FROM_PHOTOS, [], 0
+    for photo in album.photos:
+        told += bool(photo.caption)
+        made_of = variants(photo, _each(lesson, album), lesson.seed)
+        for pixels, ground in made_of:
+            if photo.caption:
+                said: tuple[str, ...] = (own_caption(photo.caption, lesson.name, lesson.kind, ground, made_of[0][1]),)
+            else:
+                said = captions(lesson.name, lesson.kind, ground, photos=photos)
+            ready, size = fitted(pixels, spec.sizes)
+            made.append((ready, said, size))
+    return made, told
+
+
+def _each(lesson: Lesson, album: Album) -> int:
+    """How many pictures are made of each photo: fewer of many photos."""
+    most = lesson.variants if lesson.variants is not None else 1
+    return max(1, min(most, 144 // len(album.photos)))
+
+
+def _check_words(lesson: Lesson, spec: Spec, studio: Any, album: Album, run: Path) -> None:
+    done = collection(studio.settings.adapters)
+    own = done.get(lesson.name)
+    photos = json.dumps([photo.sha256 for photo in album.photos])
+    if own is not None and own.metadata.get("photos") == photos and (run / STATE).is_file():
+        del done[lesson.name]  # this lesson was stopped while its samples were painted
+    check_name(lesson.name, {*done, *studio.specs})
+    check_class(lesson.kind, spec, studio.embed)
+
+
+def _judge(lesson: Lesson, spec: Spec, album: Album, studio: Any) -> None:
+    """Have the studio's policy judge the words, the licence of the base, and the photos."""
+    texts = (with_article(f"{lesson.name} {lesson.kind}"), *(photo.caption for photo in album.photos if photo.caption))
+    request = Personalise(name=lesson.name, kind=lesson.kind, texts=texts, consent=lesson.consent)
+    studio.judge(request, spec)
+    studio.look_at([photo.pixels for photo in album.photos])
+
+
+def _weights(spec: Spec, studio: Any) -> str:
+    """A hash over the base's weights: those its Spec pins, or those that are there."""
+    from fantascope.engines.weights import sha256
+
+    place = open_place(spec.source, studio.settings)
+    pins = dict(spec.weights)
+    if not pins:
+        files = [place.root] if place.single else sorted(place.root.rglob("*.safetensors"))
+        pins = {file.name: sha256(file, studio.settings) for file in files}
+    return hashlib.sha256(json.dumps(sorted(pins.items())).encode()).hexdigest()
+
+
+__all__ = ["Learning", "Note", "Progress", "Sheet", "Taught", "teach"]
