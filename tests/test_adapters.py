@@ -15,8 +15,8 @@ from fantascope import Imagine, PolicyRefused, Settings, Studio
 from fantascope.artifact import Artifact
 from fantascope.cli.adapter_words import LISTS, parse_adapter
 from fantascope.cli.app import run as command
-from fantascope.engines.adapter_tree import tree_of
-from fantascope.engines.adapters import add_adapter, remove_adapter
+from fantascope.engines.adapters.collection import add_adapter, remove_adapter
+from fantascope.engines.adapters.tree import tree_of
 from fantascope.errors import InvalidValue, ReplayDiffers, RequestError, UnknownName, Unsupported
 from fantascope.provenance.infotext import parse
 from fantascope.request import Applied, parse_request

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tests.engines import tiny, tiny_ldm
 
-from fantascope.engines.adapter_tree import Tree, tree_of
+from fantascope.engines.adapters.tree import Tree, tree_of
 from fantascope.engines.folder import write_safetensors
 from fantascope.settings import Settings
 from fantascope.spec import Spec

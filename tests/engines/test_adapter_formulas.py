@@ -12,8 +12,8 @@ import torch
 from tests.engines import adapters, tiny
 
 from fantascope.adapter import Adapter
-from fantascope.engines.adapter_read import PEFT, Parsed, open_file, parse
-from fantascope.engines.adapter_write import diffusers, kohya, write_whole
+from fantascope.engines.adapters.read import PEFT, Parsed, open_file, parse
+from fantascope.engines.adapters.write import diffusers, kohya, write_whole
 from fantascope.engines.folder import write_safetensors
 
 LINEAR = "down_blocks.0.attentions.0.transformer_blocks.0.ff.net.0.proj"

@@ -13,8 +13,8 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from tests.engines import adapters, tiny, tiny_ldm
 
-from fantascope.engines.adapter_read import CONFIG, PEFT, Parsed, check_numbers, open_file, parse, scaling_of
-from fantascope.engines.adapter_tree import blocks_of, layers_of, tree_of
+from fantascope.engines.adapters.read import CONFIG, PEFT, Parsed, check_numbers, open_file, parse, scaling_of
+from fantascope.engines.adapters.tree import blocks_of, layers_of, tree_of
 from fantascope.engines.safefile import SafeFile
 from fantascope.errors import (
     BrokenModelFile,
@@ -271,9 +271,9 @@ def test_reading_needs_no_torch(tmp_path: Path) -> None:
 
     path = adapters.written(tmp_path / "a.safetensors", pair())
     code = (
-        "import sys; from pathlib import Path; from fantascope.engines.adapter_tree import *; "
-        "from fantascope.engines.adapter_read import *; from fantascope.settings import Settings; "
-        "from fantascope.engines import adapters, adapter_merge, adapter_write, adapter_fuse; "
+        "import sys; from pathlib import Path; from fantascope.engines.adapters.tree import *; "
+        "from fantascope.engines.adapters.read import *; from fantascope.settings import Settings; "
+        "from fantascope.engines.adapters import collection, fuse, merge, write; "
         "from fantascope.spec import Spec; spec = Spec.model_validate_json(sys.argv[1]); "
         "parse(open_file(Path(sys.argv[2])), tree_of(spec, Settings(home=Path(sys.argv[2]).parent))); "
         "assert not {'torch', 'diffusers', 'transformers', 'safetensors'} & set(sys.modules)"

@@ -16,11 +16,11 @@ import pytest
 from tests.engines import adapters
 
 from fantascope.adapter import collection, find_adapter, read_adapter
-from fantascope.engines.adapter_fuse import base_weights, fuse_folder, rewrite
-from fantascope.engines.adapter_merge import merge
-from fantascope.engines.adapter_read import open_file, parse
-from fantascope.engines.adapter_write import export_adapter
-from fantascope.engines.adapters import add_adapter, file_of, load_adapter, remove_adapter
+from fantascope.engines.adapters.collection import add_adapter, file_of, load_adapter, remove_adapter
+from fantascope.engines.adapters.fuse import base_weights, fuse_folder, rewrite
+from fantascope.engines.adapters.merge import merge
+from fantascope.engines.adapters.read import open_file, parse
+from fantascope.engines.adapters.write import export_adapter
 from fantascope.engines.identify import inspect
 from fantascope.engines.safefile import SafeFile
 from fantascope.errors import (
@@ -108,7 +108,7 @@ def test_kill_9_leaves_nothing_half_added(where: str, settings: Settings, tmp_pa
     module, _, name = where.rpartition(".")
     owner = "__import__('pathlib').Path" if module.startswith("pathlib") else "__import__('os')"
     code = (
-        "import os, sys; from pathlib import Path; from fantascope.engines.adapters import add_adapter; "
+        "import os, sys; from pathlib import Path; from fantascope.engines.adapters.collection import add_adapter; "
         "from fantascope.settings import Settings; "
         f"setattr({owner}, {name!r}, lambda *a, **k: os.kill(os.getpid(), 9)); "
         "add_adapter(Path(sys.argv[1]), name='ink', base='tiny-sd1', licence='MIT', "

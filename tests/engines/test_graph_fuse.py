@@ -10,8 +10,8 @@ import pytest
 from tests.engines import adapters
 
 from fantascope.artifact import Output
-from fantascope.engines.adapter_tree import tree_of
-from fantascope.engines.adapters import add_adapter
+from fantascope.engines.adapters.collection import add_adapter
+from fantascope.engines.adapters.tree import tree_of
 from fantascope.engines.base import Choice
 from fantascope.engines.graph import GraphEngine
 from fantascope.engines.graph_fuse import KEPT, obstacle

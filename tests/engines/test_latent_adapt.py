@@ -13,8 +13,8 @@ import torch
 from tests.engines import adapters, tiny, tiny_ldm
 
 from fantascope.artifact import Output, Step
-from fantascope.engines.adapter_delta import EPSILON
-from fantascope.engines.adapters import add_adapter
+from fantascope.engines.adapters.collection import add_adapter
+from fantascope.engines.adapters.delta import EPSILON
 from fantascope.engines.base import Choice
 from fantascope.engines.latent import TorchEngine
 from fantascope.engines.latent_encode import encode

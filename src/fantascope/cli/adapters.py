@@ -46,7 +46,7 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Add an adapter: it is checked layer by layer against its base, hashed and copied in; nothing in it is run."""
-    from fantascope.engines.adapters import add_adapter
+    from fantascope.engines.adapters.collection import add_adapter
     from fantascope.settings import Settings
 
     adapter = add_adapter(
@@ -131,7 +131,7 @@ def show(name: Name, as_json: Json = False) -> None:
 @app.command()
 def remove(name: Name) -> None:
     """Forget an adapter and delete its copy. Pictures made with it keep its hash in their record."""
-    from fantascope.engines.adapters import remove_adapter
+    from fantascope.engines.adapters.collection import remove_adapter
     from fantascope.settings import Settings
 
     remove_adapter(name, Settings.from_env())

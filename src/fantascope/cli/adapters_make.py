@@ -71,11 +71,11 @@ def merge(
     as_json: Json = False,
 ) -> None:
     """Make one adapter out of several and add it: exactly (add), to a rank (svd), or by trimmed votes (ties)."""
-    from fantascope.engines.adapter_fuse import base_weights
-    from fantascope.engines.adapter_merge import merge as merged_of
-    from fantascope.engines.adapter_tree import tree_of
-    from fantascope.engines.adapter_write import write_whole
-    from fantascope.engines.adapters import add_adapter, load_adapter
+    from fantascope.engines.adapters.collection import add_adapter, load_adapter
+    from fantascope.engines.adapters.fuse import base_weights
+    from fantascope.engines.adapters.merge import merge as merged_of
+    from fantascope.engines.adapters.tree import tree_of
+    from fantascope.engines.adapters.write import write_whole
     from fantascope.settings import Settings
     from fantascope.spec import catalogue, find_spec
 
@@ -124,7 +124,7 @@ def merge(
 
 def _inherited(parents: Sequence[Adapter], licence: str) -> list[str]:
     """Return what the parents' records say against the licence of what is merged from them."""
-    from fantascope.engines.adapter_licence import FREE
+    from fantascope.engines.adapters.licence import FREE
 
     doubts = [f"{one.name}: {doubt}" for one in parents for doubt in one.doubts if not doubt.startswith("its base ")]
     strict = [one for one in parents if one.licence.spdx != licence and one.licence.spdx not in FREE]
@@ -138,9 +138,9 @@ def export(
 ) -> None:
     """Write an adapter to a file in another program's layout; metadata, licence and words go along."""
     from fantascope.adapter import find_adapter
-    from fantascope.engines.adapter_tree import tree_of
-    from fantascope.engines.adapter_write import export_adapter
-    from fantascope.engines.adapters import load_adapter
+    from fantascope.engines.adapters.collection import load_adapter
+    from fantascope.engines.adapters.tree import tree_of
+    from fantascope.engines.adapters.write import export_adapter
     from fantascope.settings import Settings
     from fantascope.spec import catalogue, find_spec
 
@@ -157,9 +157,9 @@ def fuse(
     licence: Annotated[str, typer.Option("--licence", help="SPDX id, where base and adapters differ in theirs")] = "",
 ) -> None:
     """Add adapters to a model's weights for good, in a new folder that can be added as a model."""
-    from fantascope.engines.adapter_fuse import fuse_folder
-    from fantascope.engines.adapter_tree import tree_of
-    from fantascope.engines.adapters import load_adapter
+    from fantascope.engines.adapters.collection import load_adapter
+    from fantascope.engines.adapters.fuse import fuse_folder
+    from fantascope.engines.adapters.tree import tree_of
     from fantascope.request import Applied
     from fantascope.settings import Settings
     from fantascope.spec import catalogue, find_spec

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from fantascope.adapter import Adapter, find_adapter
-from fantascope.engines.adapter_apply import Item, check_blocks, weight_of
-from fantascope.engines.adapter_fuse import changes_of, rewrite
-from fantascope.engines.adapter_tree import tree_of
-from fantascope.engines.adapters import load_adapter
+from fantascope.engines.adapters.apply import Item, check_blocks, weight_of
+from fantascope.engines.adapters.collection import load_adapter
+from fantascope.engines.adapters.fuse import changes_of, rewrite
+from fantascope.engines.adapters.tree import tree_of
 from fantascope.errors import RequestError, StorageError
 from fantascope.receipt import Weight, canonical
 from fantascope.request import Applied
@@ -71,7 +71,7 @@ class Fused:
         """Return graph and weights in a folder of their own, making it if it is not there.
 
         Raises:
-            RequestError, ModelError: as `adapters.load_adapter` says.
+            RequestError, ModelError: as `adapters.collection.load_adapter` says.
             StorageError: the cache cannot be written.
         """
         root = self._settings.cache / "fused"

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from fantascope.adapter import find_adapter
-from fantascope.engines.adapter_apply import Item, check_blocks, share_of, tensors_of, weight_of
-from fantascope.engines.adapter_delta import Delta
-from fantascope.engines.adapter_tree import NESTED, Tree, layers_of
-from fantascope.engines.adapters import load_adapter
+from fantascope.engines.adapters.apply import Item, check_blocks, share_of, tensors_of, weight_of
+from fantascope.engines.adapters.collection import load_adapter
+from fantascope.engines.adapters.delta import Delta
+from fantascope.engines.adapters.tree import NESTED, Tree, layers_of
 from fantascope.engines.latent_parts import Parts
 from fantascope.receipt import Weight
 from fantascope.request import Applied
@@ -153,7 +153,7 @@ def worn(parts: Parts, name: str, adapters: Sequence[Applied], settings: Setting
         UnknownName: there is no such adapter.
         InvalidValue: one does not fit the model; the layer is named, and nothing is changed. Or a block is named that
             the model has not.
-        ModelError: see `adapters.load_adapter`.
+        ModelError: see `adapters.collection.load_adapter`.
     """
     tree = tree_of_parts(parts, name)
     each: list[Item] = []

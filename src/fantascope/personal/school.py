@@ -11,7 +11,7 @@ from typing import Any
 from fantascope import __version__
 from fantascope.adapter import collection
 from fantascope.artifact import Artifact
-from fantascope.engines.adapters import add_adapter, remove_adapter
+from fantascope.engines.adapters.collection import add_adapter, remove_adapter
 from fantascope.errors import StorageError
 from fantascope.personal.lesson import Lesson
 from fantascope.personal.teach import STATE, Learning, Note, Progress, Sheet, Taught

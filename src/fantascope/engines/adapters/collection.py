@@ -18,9 +18,9 @@ from typing import Any
 from uuid import uuid4
 
 from fantascope.adapter import FILES, Adapter, collection, find_adapter
-from fantascope.engines.adapter_licence import flags_of, judged
-from fantascope.engines.adapter_read import Parsed, check_numbers, open_file, parse, scaling_of
-from fantascope.engines.adapter_tree import Tree, tree_of
+from fantascope.engines.adapters.licence import flags_of, judged
+from fantascope.engines.adapters.read import Parsed, check_numbers, open_file, parse, scaling_of
+from fantascope.engines.adapters.tree import Tree, tree_of
 from fantascope.engines.safefile import SafeFile
 from fantascope.engines.weights import sha256
 from fantascope.errors import BrokenModelFile, InvalidValue, LicenceMissing, ModelNotFound, StorageError

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fantascope.adapter import Adapter
-from fantascope.engines.adapter_delta import DECOMPOSED, Delta
-from fantascope.engines.adapter_read import PEFT, Parsed
-from fantascope.engines.adapter_tree import NESTED
+from fantascope.engines.adapters.delta import DECOMPOSED, Delta
+from fantascope.engines.adapters.read import PEFT, Parsed
+from fantascope.engines.adapters.tree import NESTED
 from fantascope.engines.folder import write_safetensors
 from fantascope.errors import InvalidValue, StorageError, UnknownName, Unsupported
 

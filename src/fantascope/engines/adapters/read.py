@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from fantascope.adapter import Method
-from fantascope.engines.adapter_delta import Delta, Floats, Misfit, kind_of
-from fantascope.engines.adapter_names import Names
-from fantascope.engines.adapter_tree import PARTS, Tree
+from fantascope.engines.adapters.delta import Delta, Floats, Misfit, kind_of
+from fantascope.engines.adapters.names import Names
+from fantascope.engines.adapters.tree import PARTS, Tree
 from fantascope.engines.safefile import CONVERT, SafeFile
 from fantascope.engines.weights import PICKLES, read_config
 from fantascope.errors import BrokenModelFile, InvalidValue, UnsafeModelFile

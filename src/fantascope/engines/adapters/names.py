@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 
-from fantascope.engines.adapter_tree import NESTED, PARTS, Tree, depth_of, from_original
+from fantascope.engines.adapters.tree import NESTED, PARTS, Tree, depth_of, from_original
 from fantascope.errors import InvalidValue, Unsupported, nearest
 
 FIELDS: dict[str, str] = {

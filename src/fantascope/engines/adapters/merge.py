@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fantascope.engines.adapter_delta import Delta, Floats
-from fantascope.engines.adapter_read import Parsed
-from fantascope.engines.adapter_tree import Layer
-from fantascope.engines.adapter_write import Tensors
+from fantascope.engines.adapters.delta import Delta, Floats
+from fantascope.engines.adapters.read import Parsed
+from fantascope.engines.adapters.tree import Layer
+from fantascope.engines.adapters.write import Tensors
 from fantascope.errors import InvalidValue, UnknownName, Unsupported
 
 Base = Callable[[str, str], Floats]
@@ -32,7 +32,7 @@ class Merged:
     """What came out.
 
     Attributes:
-        tensors: In the layout of `adapter_read`: `unet.NAME.lora_A.weight` …, `….diff`.
+        tensors: In the layout of `read`: `unet.NAME.lora_A.weight` …, `….diff`.
         error: Norm of what the rank left out, as a share of the norm of the whole sum; 0 where nothing was.
         ranks: Lowest and highest rank, None where there are whole differences only.
     """

@@ -20,7 +20,7 @@ from math import prod, sqrt
 import numpy as np
 import numpy.typing as npt
 
-from fantascope.engines.adapter_tree import Layer
+from fantascope.engines.adapters.tree import Layer
 
 Floats = npt.NDArray[np.float32]
 Read = Callable[[str], npt.NDArray[np.floating]]

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fantascope.engines.adapter_apply import Item, share_of, tensors_of
-from fantascope.engines.adapter_delta import Delta, Floats
-from fantascope.engines.adapter_tree import NESTED
+from fantascope.engines.adapters.apply import Item, share_of, tensors_of
+from fantascope.engines.adapters.delta import Delta, Floats
+from fantascope.engines.adapters.tree import NESTED
 from fantascope.engines.folder import export_folder
 from fantascope.engines.identify import MADE_FROM, OF_HUB
 from fantascope.engines.safefile import SafeFile

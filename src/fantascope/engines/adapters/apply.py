@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from fantascope.adapter import Adapter
-from fantascope.engines.adapter_delta import Delta
-from fantascope.engines.adapter_read import Parsed
-from fantascope.engines.adapter_tree import Tree, blocks_of
+from fantascope.engines.adapters.delta import Delta
+from fantascope.engines.adapters.read import Parsed
+from fantascope.engines.adapters.tree import Tree, blocks_of
 from fantascope.errors import InvalidValue
 from fantascope.receipt import Weight
 from fantascope.request import Applied
