@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Rebuilds the embedded checkpoint from its openly licensed sources, on two CPU cores and without a GPU.
 #
-# Sized like the second version (the third went on from it for 3,600 steps of 64), most of the time is the base UNet's; run from end to end at this size it was not yet. Every
+# Sized like the second version (the third went on from it for 3,600 steps of 64, the fourth for 3,200), most of the time is the base UNet's; run from end to end at this size it was not yet. Every
 # stage can be killed and started again; it goes on where it was. Longer is better: ten times the base steps. Where a better
 # network of the same layout is at hand, `--start FOLDER` begins from it: the second version's began from the first's.
 #

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from fantascope.engines.load import choose, construct
 from fantascope.errors import UnknownName, Unsupported
 from fantascope.request import Control
 from fantascope.settings import Settings
-from fantascope.spec import EMBEDDED, SPECS, Defaults, Licence, Sizes, Spec
+from fantascope.spec import SPECS, Defaults, Licence, Sizes, Spec
 
 CPU = Choice("latent", "cpu", "fp32", (), "torch")
 
@@ -147,23 +145,9 @@ def test_engines_that_cannot_be_steered_are_passed_over(home: Path) -> None:
         choose(SPECS["echo"], asked, Settings(home=home))
 
 
-def test_both_engines_steer_the_embedded_checkpoint_alike(tmp_path: Path, home: Path) -> None:
-    """A random network for the embedded UNet, as its trainer writes it: graphs and modules give the same picture."""
-    from fantascope.train.checkpoint import write_module
-    from fantascope.train.control import KINDS, branch, open_unet
-    from fantascope.train.export import export_control
-
-    folder = tmp_path / "copy"
-    shutil.copytree(EMBEDDED, folder)
-    torch.manual_seed(0)
-    model = branch(open_unet(folder), KINDS)
-    for name, parameter in model.named_parameters():
-        if name.startswith(("controlnet_down", "controlnet_mid")):
-            torch.nn.init.normal_(parameter, std=0.02)
-    write_module(model, folder / "control")
-    (folder / "control" / "fantascope.json").write_text(json.dumps({"kinds": list(KINDS)}), "utf-8")
-    export_control(folder, folder / "control")
-    spec = SPECS["embedded"].model_copy(update={"name": "copy", "source": f"dir:{folder}"})
+def test_both_engines_steer_the_embedded_checkpoint_alike(home: Path) -> None:
+    """The network that ships, on graphs and on modules: the same picture."""
+    spec = SPECS["embedded"]
     map_ = np.zeros((128, 128, 3), np.uint8)
     map_[30:90, 40:44] = 255
     steers = [(), (Steer("canny", map_),), (Steer("sketch", map_, 0.8, 0.2, 0.9, guess=True),)]
@@ -180,6 +164,26 @@ def test_both_engines_steer_the_embedded_checkpoint_alike(tmp_path: Path, home: 
     assert np.abs(made[0][0] - made[0][1]).mean() > 1 and np.abs(made[0][1] - made[0][2]).mean() > 1
     with pytest.raises(Unsupported, match="takes canny"):
         _only(construct(spec, choice, Settings(home=home)).render(asked, Inputs(steers=(Steer("pose", map_),))))
+
+
+@pytest.mark.parametrize("kind", ["canny", "fake_scribble"])
+def test_the_network_that_ships_is_followed(home: Path, kind: str) -> None:
+    """A painted thing's map, moved to where it is never painted by itself: what is painted lies on its lines."""
+    from fantascope.annotate import annotate
+    from fantascope.evaluate.control import agreement
+
+    settings = Settings(home=home)
+    engine = construct(SPECS["embedded"], choose(SPECS["embedded"], {"engine": "graph"}, settings), settings)
+    free, led = [], []
+    for prompt in ("a camel", "a castle", "three pears"):
+        drawn = tiny.ask(prompt, width=128, height=128, steps=12, seed=5)
+        map_ = annotate(kind, np.roll(_only(engine.render(drawn)).astype(np.uint8), (22, -26), (0, 1)))
+        other = drawn.replace(seed=11)
+        for found, steers in ((free, ()), (led, (Steer(kind, map_),))):
+            picture = _only(engine.render(other, Inputs(steers=steers))).astype(np.uint8)
+            found.append(agreement("scribble" if kind == "fake_scribble" else kind, map_, picture))
+    engine.close()
+    assert sum(led) > sum(free) + 0.05, f"under the map {led}, without {free}"
 
 
 def _only(events: Any) -> Any:

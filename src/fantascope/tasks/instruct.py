@@ -186,8 +186,7 @@ def _put_in(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> Ev
         base = healed(flat, old, request_tolerance(engine)) if old.any() else flat
         box = box_of(old > 0) if old.any() else box_of(mask > 0)
         new, touched = laid(base, sprite, box)
-        calm = turn.place == "background" and _texture(flat, touched) < TEXTURE
-        if turn.kind == "add" and (calm or _behind(turn)):
+        if turn.kind == "add" and _behind(turn):
             new, touched = _under(flat, new, touched, request_tolerance(engine))
         touched = touched | (old > 0)
         yield replace(event, pixels=_onto(pixels, new, touched), kept=Kept(touched))

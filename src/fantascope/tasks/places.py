@@ -101,7 +101,8 @@ def crowd(pixels: Any, tolerance: float) -> Floats:
         return fullness(pixels)
     high, wide = alpha.shape[0] // 8, alpha.shape[1] // 8
     cells = alpha[: high * 8, : wide * 8].reshape(high, 8, wide, 8).mean((1, 3)) / 255
-    return fullness(pixels) if cells.mean() > 0.7 else np.asarray(cells, np.float32)
+    busy = fullness(pixels)  # things at the border may pass for the ground, and their outlines do not
+    return busy if cells.mean() > 0.7 else np.maximum(cells, busy).astype(np.float32)
 
 
 def fullness(pixels: Any) -> Floats:
