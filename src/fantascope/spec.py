@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fantascope.errors import InvalidValue, LicenceMissing, UnknownName
+from fantascope.errors import InvalidValue, LicenceMissing, StorageError, UnknownName
 
 log = logging.getLogger(__name__)
 
@@ -412,6 +412,18 @@ def read_spec(path: Path) -> Spec:
         raise InvalidValue(f"{path} is not a model record: {where}: {first['msg']}.", param="model") from error
     except (OSError, ValueError) as error:
         raise InvalidValue(f"{path} is not a model record: {error}.", param="model") from error
+
+
+def keep_spec(spec: Spec, folder: Path) -> None:
+    """Write a Spec into a catalogue's folder, in one move; raises `StorageError` where that fails."""
+    path = folder / f"{valid_name(spec.name)}.json"
+    beside = path.with_suffix(".part")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        beside.write_text(spec.model_dump_json(indent=2), "utf-8")
+        beside.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror}.", param="model") from error
 
 
 def _builtin() -> dict[str, Spec]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -161,10 +161,11 @@ class Studio:
         kept = 0
         try:
             yield Step(step=0, steps=getattr(job.request, "steps", 1), stage="load", total=job.request.n)
+            private = _private(job.request, (self.gallery.get(ref) for _, ref in job.request.walk(PICTURE)))
             with self.engines.lease(job.spec, job.choice) as engine:
                 for event in self._perform(job, engine):
                     if isinstance(event, Step):
-                        yield self._looked_at(event, job.request)
+                        yield self._looked_at(event, private)
                     elif recorded is None or event.seed == recorded.request["seed"]:
                         share = self._share(quote, wanted, kept)
                         artifact = self._finish(job, engine, event, verdicts, share, time.perf_counter() - started)
@@ -200,18 +201,13 @@ class Studio:
         """Judge pictures `(H, W, 3 or 4)` uint8 that were handed in; raises `PolicyRefused` for the first refused."""
         return _allowed(self.policy.check_pictures(pictures, self.judges))
 
-    def _looked_at(self, step: Step, request: Request) -> Step:
+    def _looked_at(self, step: Step, private: bool) -> Step:
         """Judge the pictures of a preview like finished ones: nothing is shown that would be refused."""
         if step.preview is None:
             return step
         for pixels in step.preview if self.judges else ():
             _allowed(self.policy.check_pictures(pixels, self.judges))
-        return replace(step, private=self._private(request))
-
-    def _private(self, request: Request) -> bool:
-        """Say whether what a resolved request makes is private: it says so, or a picture that goes in is."""
-        receipts = (self.gallery.get(ref).receipt for _, ref in request.walk(PICTURE))
-        return bool(getattr(request, "private", False)) or any(one is not None and one.private for one in receipts)
+        return replace(step, private=private)
 
     def again(self, source: str | Path) -> Iterator[Step | Replay]:
         """Run the record of a file, or of an id in the gallery, once more.
@@ -346,7 +342,7 @@ class Studio:
             batch=Batch(n=output.batch, index=output.index, first=output.first),
             found=output.found,
             composite=any(is_composite(one) for one in opened if one.id in shown),
-            private=self._private(request),
+            private=_private(request, opened),
         )
         return self._seal(output, draft, request.format, request.quality, opened)
 
@@ -428,10 +424,7 @@ def _allowed(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
 
 @cache
 def _import_ahead() -> None:
-    """Import what every run needs later, once a process, while the main thread waits for the text encoder.
-
-    Measured: 0.2 s of a cold start, most of it SQLAlchemy.
-    """
+    """Import what every run needs later, while the text encoder loads: 0.2 s of a cold start, most of it SQLAlchemy."""
     names = ("fantascope.gallery.check", "fantascope.provenance.sealing", "c2pa")
     threading.Thread(target=lambda: [import_module(name) for name in names], name="imports", daemon=True).start()
 
@@ -444,6 +437,12 @@ def inherited(parents: Sequence[Artifact]) -> list[str]:
 def is_composite(parent: Artifact) -> bool:
     """Say whether a picture was handed in, or holds pixels of one that was."""
     return parent.receipt is None or parent.receipt.composite
+
+
+def _private(request: Any, pictures: Iterable[Artifact]) -> bool:
+    """Say whether what a request makes is private: it says so, or a picture that goes in is."""
+    receipts = (picture.receipt for picture in pictures)
+    return bool(request.private) or any(receipt is not None and receipt.private for receipt in receipts)
 
 
 def _public(spec: Spec) -> dict[str, Any]:

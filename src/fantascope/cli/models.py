@@ -9,7 +9,7 @@ import typer
 
 from fantascope.cli.lines import emit
 from fantascope.errors import InvalidValue
-from fantascope.spec import SPECS, Spec, catalogue, find_spec, valid_name
+from fantascope.spec import SPECS, Spec, catalogue, find_spec, keep_spec, valid_name
 
 app = typer.Typer(help="List, show, add, remove and export models.", no_args_is_help=True)
 
@@ -114,11 +114,7 @@ def add(
     if valid_name(name) in catalogue(settings.models):
         raise InvalidValue(f"There is a model {name!r} already.", param="name", hint=f"fantascope models show {name}")
     spec = inspect(source, settings, licence, name)
-    settings.models.mkdir(parents=True, exist_ok=True)
-    path = settings.models / f"{name}.json"
-    beside = path.with_suffix(".part")
-    beside.write_text(spec.model_dump_json(indent=2), "utf-8")
-    beside.replace(path)
+    keep_spec(spec, settings.models)
     print(f"added {spec.name}: {spec.title}, {spec.licence.spdx}")
 
 

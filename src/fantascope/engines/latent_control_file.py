@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from fantascope.engines.adapters.tree import RESIDUAL
 from fantascope.engines.latent_ldm import Shapes
 from fantascope.errors import BrokenModelFile, Unsupported
 
@@ -50,16 +51,6 @@ OUTER = {
     "input_hint_block.0": "controlnet_cond_embedding.conv_in",
 }
 """Beginning of an original key -> of diffusers'."""
-
-RESIDUAL = {
-    "in_layers.0": "norm1",
-    "in_layers.2": "conv1",
-    "emb_layers.1": "time_emb_proj",
-    "out_layers.0": "norm2",
-    "out_layers.3": "conv2",
-    "skip_connection": "conv_shortcut",
-}
-"""Module of an original residual block -> of diffusers'."""
 
 SAME = (
     "in_channels", "flip_sin_to_cos", "freq_shift", "act_fn", "norm_num_groups", "norm_eps", "downsample_padding",

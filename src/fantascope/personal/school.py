@@ -12,12 +12,11 @@ from fantascope import __version__
 from fantascope.adapter import collection
 from fantascope.artifact import Artifact
 from fantascope.engines.adapters.collection import add_adapter, remove_adapter
-from fantascope.errors import StorageError
 from fantascope.personal.lesson import Lesson
 from fantascope.personal.teach import STATE, Learning, Note, Progress, Sheet, Taught
 from fantascope.prompt.grammar import with_article
 from fantascope.request import Applied, Imagine
-from fantascope.spec import Spec
+from fantascope.spec import Spec, keep_spec
 from fantascope.train.fit import FitConfig, choose_device, load_weights
 from fantascope.train.personal import PersonalConfig, Shot, encode_shots, train_personal
 from fantascope.train.personal_base import Base, open_base, windows_of
@@ -166,14 +165,7 @@ def _keep_model(
     yield Progress("writing the checkpoint", 0, 1)
     spec = write_checkpoint(base, out, lesson.name, lesson.licence, facts)
     yield Progress("writing the checkpoint", 1, 1)
-    record = studio.settings.models / f"{lesson.name}.json"
-    draft = record.with_suffix(".part")
-    try:
-        record.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(spec.model_dump_json(indent=2), "utf-8")
-        draft.replace(record)
-    except OSError as error:
-        raise StorageError(f"{record} cannot be written: {error.strerror}.") from error
+    keep_spec(spec, studio.settings.models)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
     who = with_article(f"{lesson.name} {lesson.kind}")
     advice = (f"fantascope imagine {who + ' in the snow'!r} --model {lesson.name}",)

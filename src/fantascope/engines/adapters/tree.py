@@ -149,6 +149,8 @@ RESIDUAL = {
     "out_layers.3": "conv2",
     "skip_connection": "conv_shortcut",
 }
+"""Module of an original residual block -> of diffusers'."""
+
 OUTER = {
     "input_blocks.0.0": "conv_in",
     "out.0": "conv_norm_out",
