@@ -80,7 +80,7 @@ def scores(folder: Path, *chosen: str) -> None:
 def _painted(studio: Any, folder: Path, who: str, how: dict[str, Any]) -> dict[str, list[Any]]:
     """Pictures of the subject on grounds and with companions, and of the bare class; kept in a folder."""
     from fantascope import Artifact, Imagine
-    from fantascope.prompt.grammar import with_article
+    from fantascope.prompt.english import with_article
 
     said = with_article(who)
     asked = {f"ground {ground}": f"{said} on a {ground} background" for ground in GROUNDS}

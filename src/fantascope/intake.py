@@ -128,7 +128,7 @@ def read_words(
     Raises:
         UnclearInstruction: it is not understood, or in two ways; nothing is guessed.
     """
-    from fantascope.prompt.instruct import read_instructions
+    from fantascope.prompt.instruct.read import read_instructions
     from fantascope.prompt.setting import on_plain, setting_of
 
     if isinstance(request, (Expand, Fill, Vary)) and request.prompt is None:

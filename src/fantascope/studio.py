@@ -131,7 +131,7 @@ class Studio:
         """Return what reads an instruction with the language model that is set, or None."""
         if not self.settings.language_url:
             return None
-        from fantascope.prompt.language import LanguageModel, read_with_model
+        from fantascope.prompt.instruct.language import LanguageModel, read_with_model
 
         told = self.settings
         model = LanguageModel(told.language_url, told.language_model, told.language_key or None)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from fantascope.errors import InvalidValue, UnclearInstruction
 from fantascope.prompt import KINDS, PLACES, Embed, Reading, read_instruction, read_instructions
+from fantascope.prompt.instruct.match import matches
 from fantascope.prompt.lexicon import names
-from fantascope.prompt.match import matches
 from fantascope.prompt.parse import parse
 
 FILE = Path(__file__).parent / "instructions.tsv"

@@ -13,7 +13,7 @@ import pytest
 
 from fantascope.errors import InvalidValue, LanguageModelFailed, UnclearInstruction
 from fantascope.prompt import LanguageModel, read_with_model
-from fantascope.prompt.language import MOST_BYTES
+from fantascope.prompt.instruct.language import MOST_BYTES
 
 PROMPT = "a dog on the grass"
 GOOD = {

@@ -13,7 +13,7 @@ from fantascope.core.colour import COLOURS
 from fantascope.data.vocabulary import read_vocabulary
 from fantascope.errors import InvalidValue, UnknownName, nearest
 from fantascope.prompt import lexicon
-from fantascope.prompt.grammar import singular, with_article
+from fantascope.prompt.english import singular, with_article
 from fantascope.spec import EMBEDDED, Spec, valid_name
 
 COMMON = 9000

@@ -18,7 +18,7 @@ from fantascope.artifact import Output
 from fantascope.core.colour import COLOURS
 from fantascope.errors import StorageError
 from fantascope.personal.names import captions
-from fantascope.prompt.grammar import with_article
+from fantascope.prompt.english import with_article
 from fantascope.request import Imagine
 from fantascope.spec import Spec
 

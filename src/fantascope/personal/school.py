@@ -14,7 +14,7 @@ from fantascope.artifact import Artifact
 from fantascope.engines.adapters.collection import add_adapter, remove_adapter
 from fantascope.personal.lesson import Lesson
 from fantascope.personal.teach import STATE, Learning, Note, Progress, Sheet, Taught
-from fantascope.prompt.grammar import with_article
+from fantascope.prompt.english import with_article
 from fantascope.request import Applied, Imagine
 from fantascope.spec import Spec, keep_spec
 from fantascope.train.fit import FitConfig, choose_device, load_weights

@@ -18,7 +18,7 @@ from fantascope.personal.lesson import LEARNT_FROM_PHOTOS, Lesson, Personalise, 
 from fantascope.personal.names import captions, check_class, check_name, own_caption
 from fantascope.personal.photos import Album, fitted, read_album, variants
 from fantascope.personal.prior import class_pictures
-from fantascope.prompt.grammar import with_article
+from fantascope.prompt.english import with_article
 from fantascope.spec import Spec, find_spec
 
 STATE = "state.safetensors"

@@ -7,11 +7,11 @@ Example:
 
 from __future__ import annotations
 
-from fantascope.prompt.instruct import LONGEST, LONGEST_PROMPT, read_instruction, read_instructions
-from fantascope.prompt.language import LanguageModel, read_with_model
-from fantascope.prompt.match import Embed
+from fantascope.prompt.instruct.language import LanguageModel, read_with_model
+from fantascope.prompt.instruct.match import Embed
+from fantascope.prompt.instruct.read import LONGEST, LONGEST_PROMPT, read_instruction, read_instructions
+from fantascope.prompt.instruct.reading import KINDS, PLACES, Reading
 from fantascope.prompt.parse import Part, Scene, parse
-from fantascope.prompt.reading import KINDS, PLACES, Reading
 
 __all__ = [
     "KINDS",

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fantascope.prompt.grammar import number_of, split_determiner
+from fantascope.prompt.english import number_of, split_determiner
 from fantascope.prompt.lexicon import (
     BARE_PLACES,
     BEFORE_COLOUR,

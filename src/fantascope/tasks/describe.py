@@ -10,7 +10,7 @@ from PIL import Image
 
 from fantascope.core.colour import nearest_colour
 from fantascope.errors import InvalidValue
-from fantascope.prompt.grammar import plural
+from fantascope.prompt.english import plural
 from fantascope.tasks.pixels import Pixels, opaque
 
 SURE = 0.4

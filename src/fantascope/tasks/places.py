@@ -13,8 +13,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from fantascope.errors import InvalidPicture
-from fantascope.prompt.edits import is_worn
-from fantascope.prompt.grammar import singular
+from fantascope.prompt.english import singular
+from fantascope.prompt.instruct.edits import is_worn
 from fantascope.prompt.lexicon import RELATIONS
 from fantascope.tasks.cutout import cut
 from fantascope.tasks.pixels import box_of

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fantascope.prompt.grammar import distance, singular, split_determiner
+from fantascope.prompt.english import distance, singular, split_determiner
 from fantascope.prompt.knowledge import COMMON, HE, KINDS, SAME, SHE
 from fantascope.prompt.lexicon import COLOUR, SIZES, names
 from fantascope.prompt.parse import LISTED, Part, Scene, parse

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from fantascope.prompt.grammar import (
+from fantascope.prompt.english import (
     counted,
     is_plural,
     number_of,
@@ -14,11 +14,11 @@ from fantascope.prompt.grammar import (
     split_determiner,
     with_article,
 )
+from fantascope.prompt.instruct.match import Match
+from fantascope.prompt.instruct.reading import Asked, Desk, Reading, definite, put, reword
+from fantascope.prompt.instruct.wishes import thing_for
 from fantascope.prompt.lexicon import BEFORE_COLOUR, COLOUR, MUTUAL, RELATIONS, SIZES, SMALLER, SPOTS, WORN
-from fantascope.prompt.match import Match
 from fantascope.prompt.parse import LISTED, SETTING, Part, parse
-from fantascope.prompt.reading import Asked, Desk, Reading, definite, put, reword
-from fantascope.prompt.wishes import thing_for
 
 EMPTY = "an empty scene"
 """What is left when the only thing goes."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from fantascope.prompt.grammar import article, is_plural, plural, singular, split_determiner, with_article
+from fantascope.prompt.english import article, is_plural, plural, singular, split_determiner, with_article
+from fantascope.prompt.instruct.match import SURE
 from fantascope.prompt.lexicon import (
     AT_PLACES,
     BARE_PLACES,
@@ -23,7 +24,6 @@ from fantascope.prompt.lexicon import (
     TIMES,
     names,
 )
-from fantascope.prompt.match import SURE
 from fantascope.prompt.parse import Part
 
 _SOFTENERS = re.compile(

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fantascope.prompt.grammar import singular
+from fantascope.prompt.english import singular
+from fantascope.prompt.instruct.match import Embed
+from fantascope.prompt.instruct.reading import Reading, definite
 from fantascope.prompt.lexicon import WORN
-from fantascope.prompt.match import Embed
 from fantascope.prompt.parse import parse
-from fantascope.prompt.reading import Reading, definite
 
 MOST = 3
 """Proposals that are made."""

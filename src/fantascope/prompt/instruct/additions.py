@@ -8,20 +8,20 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-import fantascope.prompt.edits as edits
-from fantascope.prompt.aspects import BACK, NOUN, VAGUE, Found, background, is_thing, of_whole
-from fantascope.prompt.grammar import number_of, singular, split_determiner
-from fantascope.prompt.knowledge import ALIVE
-from fantascope.prompt.lexicon import RELATIONS, SKY
-from fantascope.prompt.match import IT, Match, by_words, is_pronoun, is_whole
-from fantascope.prompt.reading import Asked, Desk, Reading
-from fantascope.prompt.wishes import (
+import fantascope.prompt.instruct.edits as edits
+from fantascope.prompt.english import number_of, singular, split_determiner
+from fantascope.prompt.instruct.aspects import BACK, NOUN, VAGUE, Found, background, is_thing, of_whole
+from fantascope.prompt.instruct.match import IT, Match, by_words, is_pronoun, is_whole
+from fantascope.prompt.instruct.reading import Asked, Desk, Reading
+from fantascope.prompt.instruct.wishes import (
     backdrop_of,
     colour_of,
     light_of,
     spot_of,
     time_of,
 )
+from fantascope.prompt.knowledge import ALIVE
+from fantascope.prompt.lexicon import RELATIONS, SKY
 
 _BODY = re.compile(
     r"(?:(?:its|his|her|their|the) |(?P<owner>.+?)'s? )(?:head|neck|face|back|body|feet|eyes|nose|ears|arm|hand)s?",

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from fantascope.errors import InvalidValue, UnclearInstruction
-from fantascope.prompt.ask import proposals
-from fantascope.prompt.aspects import Found
-from fantascope.prompt.clauses import clauses, plain
-from fantascope.prompt.match import MEANT, Embed
+from fantascope.prompt.instruct.ask import proposals
+from fantascope.prompt.instruct.aspects import Found
+from fantascope.prompt.instruct.clauses import clauses, plain
+from fantascope.prompt.instruct.match import MEANT, Embed
+from fantascope.prompt.instruct.patterns import COMPILED, NO_WISH
+from fantascope.prompt.instruct.reading import Asked, Desk, Reading
 from fantascope.prompt.parse import parse
-from fantascope.prompt.patterns import COMPILED, NO_WISH
-from fantascope.prompt.reading import Asked, Desk, Reading
 
 LONGEST = 500
 """Characters of an instruction."""

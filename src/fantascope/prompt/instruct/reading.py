@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from fantascope.prompt.grammar import split_determiner
-from fantascope.prompt.match import MARGIN, MEANT, Embed, Match, is_pronoun, matches
+from fantascope.prompt.english import split_determiner
+from fantascope.prompt.instruct.match import MARGIN, MEANT, Embed, Match, is_pronoun, matches
 from fantascope.prompt.parse import Part, Scene
 
 KINDS = ("replace", "add", "remove", "recolour", "restyle", "relight", "background", "move", "count", "resize")

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import re
 
-import fantascope.prompt.edits as edits
-from fantascope.prompt.additions import RELATION, add
-from fantascope.prompt.aspects import ASPECTS, Found, background, coloured, is_thing, of_whole
-from fantascope.prompt.grammar import is_plural, number_of, singular, split_determiner
-from fantascope.prompt.lexicon import COLOUR, LIGHTS, MASS, TIMES
-from fantascope.prompt.match import Match, is_pronoun, is_whole
-from fantascope.prompt.reading import Desk, Reading
-from fantascope.prompt.wishes import (
+import fantascope.prompt.instruct.edits as edits
+from fantascope.prompt.english import is_plural, number_of, singular, split_determiner
+from fantascope.prompt.instruct.additions import RELATION, add
+from fantascope.prompt.instruct.aspects import ASPECTS, Found, background, coloured, is_thing, of_whole
+from fantascope.prompt.instruct.match import Match, is_pronoun, is_whole
+from fantascope.prompt.instruct.reading import Desk, Reading
+from fantascope.prompt.instruct.wishes import (
     backdrop_of,
     backdrop_or_thing,
     colour_of,
@@ -24,6 +23,7 @@ from fantascope.prompt.wishes import (
     time_of,
     trimmed,
 )
+from fantascope.prompt.lexicon import COLOUR, LIGHTS, MASS, TIMES
 
 
 def assign(desk: Desk, found: Found) -> Reading | None:

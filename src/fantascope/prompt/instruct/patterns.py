@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-import fantascope.prompt.actions as actions
-import fantascope.prompt.additions as additions
-import fantascope.prompt.aspects as aspects
-from fantascope.prompt.aspects import Action
+import fantascope.prompt.instruct.actions as actions
+import fantascope.prompt.instruct.additions as additions
+import fantascope.prompt.instruct.aspects as aspects
+from fantascope.prompt.instruct.aspects import Action
 
 _WANT = (
     r"(?:i(?: would|'d)? (?:want|like|love|need|prefer|rather have|rather see|wish for|"

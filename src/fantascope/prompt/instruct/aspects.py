@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-import fantascope.prompt.edits as edits
-from fantascope.prompt.clauses import VERBS
-from fantascope.prompt.grammar import number_of, split_determiner
-from fantascope.prompt.lexicon import names
-from fantascope.prompt.match import Match
-from fantascope.prompt.reading import Desk, Reading
-from fantascope.prompt.wishes import (
+import fantascope.prompt.instruct.edits as edits
+from fantascope.prompt.english import number_of, split_determiner
+from fantascope.prompt.instruct.clauses import VERBS
+from fantascope.prompt.instruct.match import Match
+from fantascope.prompt.instruct.reading import Desk, Reading
+from fantascope.prompt.instruct.wishes import (
     backdrop_of,
     backdrop_or_thing,
     colour_of,
@@ -20,6 +19,7 @@ from fantascope.prompt.wishes import (
     style_of,
     time_of,
 )
+from fantascope.prompt.lexicon import names
 
 Found = Mapping[str, str]
 Action = Callable[[Desk, Found], Reading | None]

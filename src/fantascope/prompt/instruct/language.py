@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fantascope.errors import InvalidValue, LanguageModelFailed, UnclearInstruction
-from fantascope.prompt.instruct import LONGEST, LONGEST_PROMPT
-from fantascope.prompt.reading import KINDS, PLACES, Reading
+from fantascope.prompt.instruct.read import LONGEST, LONGEST_PROMPT
+from fantascope.prompt.instruct.reading import KINDS, PLACES, Reading
 
 MOST_BYTES = 256 * 1024
 """Bytes of an answer."""

@@ -1,0 +1,1 @@
+"""Reading edit instructions: what is to change in a picture whose prompt is known."""
