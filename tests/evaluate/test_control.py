@@ -17,6 +17,7 @@ from tests.data.conftest import CONCEPTS, root  # noqa: F401
 from fantascope.data.compose import Composer
 from fantascope.data.gather import gather
 from fantascope.data.maps import FREE, SHARES, colours, mapped
+from fantascope.data.scene import plan
 from fantascope.engines.detector import Found
 from fantascope.errors import InvalidValue, UnknownName
 from fantascope.evaluate.control import (
@@ -95,7 +96,10 @@ def drawn(root: Path) -> Composer:  # noqa: F811
 
 def test_maps_of_scenes_are_functions_of_their_numbers(drawn: Composer) -> None:
     whole, part = list(mapped(drawn, dict(CONCEPTS), 0, 12, 6)), list(mapped(drawn, dict(CONCEPTS), 7, 8, 6))
-    assert all(set(one.kinds) == set(SHARES) and one.maps.shape == (6, 128, 128) for one in whole)
+    assert all(one.maps.shape == (6, 128, 128) and len(set(one.kinds)) == 6 for one in whole)
+    people = [bool(plan(seed, CONCEPTS).figures) for seed in range(12)]
+    assert [one.kinds[0] == "pose" for one in whole] == people and not any("pose" in one.kinds[1:] for one in whole)
+    assert all(set(one.kinds) == set(SHARES) for one, some in zip(whole, people, strict=True) if not some)
     assert np.array_equal(whole[7].maps, part[0].maps) and whole[7].kinds == part[0].kinds
     assert colours().shape == (256, 3) and not colours()[0].any() and FREE == 151
     edges = np.stack([one.maps[one.kinds.index("canny")] for one in whole])
@@ -135,6 +139,6 @@ def test_pictures_that_follow_are_told_from_those_that_do_not(drawn: Composer) -
 
 def test_what_is_not_measured_is_refused(drawn: Composer) -> None:
     with pytest.raises(UnknownName, match="pose"):
-        cases(drawn, dict(CONCEPTS), ["pose"], 1, list(CONCEPTS))
+        cases(drawn, dict(CONCEPTS), ["normal"], 1, list(CONCEPTS))
     with pytest.raises(UnknownName, match="pose"):
         agreement("pose", halves(), halves())

@@ -97,7 +97,7 @@ def test_a_map_has_three_channels_and_a_plane_a_kind() -> None:
     assert given.shape == (2, 6, 8, 8) and given.dtype == torch.float32
     assert given[0].mean((1, 2)).tolist() == [1, 1, 1, 0, 1, 0] and given[1, 3].min() == 1
     assert torch.equal(conditioning(given[:, :3], torch.tensor([0, 0]), 1), given[:, :3])
-    assert len(set(KINDS)) == len(KINDS) == 6
+    assert len(set(KINDS)) == len(KINDS) == 7
 
 
 def test_the_pool_keeps_some_scenes_back_and_colours_regions(pool: ControlPool, tmp_path: Path, folder: Path) -> None:
@@ -131,9 +131,9 @@ def test_an_untrained_network_changes_nothing(folder: Path) -> None:
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         plain = unet(x.contiguous(memory_format=torch.channels_last), times, text).sample.float()
     with torch.no_grad():
-        said = controlled(unet, model, x, times, text, torch.rand(2, 9, SIDE, SIDE))
+        said = controlled(unet, model, x, times, text, torch.rand(2, 3 + len(KINDS), SIDE, SIDE))
     assert torch.equal(said, plain)
-    assert model.config.conditioning_channels == 9 and branch(unet, ("own",), SMALL).config.conditioning_channels == 3
+    assert model.config.conditioning_channels == 10 and branch(unet, ("own",), SMALL).config.conditioning_channels == 3
 
 
 def test_training_that_was_stopped_goes_on_to_the_same_bytes(folder: Path, pool: ControlPool, tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_both_graphs_say_what_torch_says(folder: Path, tmp_path: Path, runtime: 
         sample = rng.standard_normal((rows, 4, high, wide)).astype(np.float32)
         states = rng.standard_normal((rows, 32, 32)).astype(np.float32)
         times = np.array([10, 900][:rows], np.float32)
-        drawn = rng.uniform(0, 1, (rows, 9, 8 * high, 8 * wide)).astype(np.float32)
+        drawn = rng.uniform(0, 1, (rows, 3 + len(KINDS), 8 * high, 8 * wide)).astype(np.float32)
         given = {"sample": sample, "timestep": times, "states": states}
         x, t, text, cond = (torch.from_numpy(part) for part in (sample, times, states, drawn))
         with torch.no_grad():

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fantascope.core.colour import COLOURS
+from fantascope.data.figure import Figure, words
 from fantascope.data.vocabulary import Concept
 
 NUMBERS = {2: ("two", "2"), 3: ("three", "3"), 4: ("four", "4")}
@@ -99,18 +100,21 @@ def caption(
     style: str = "flat",
     light: str = "",
     finish: str = "",
+    figures: Sequence[Figure] = (),
 ) -> str:
     """Write a caption of at most 30 tokens.
 
     Args:
         rng: Where the choice of words comes from.
-        layout, things, count, backdrop, relation, size, spot, style, light, finish: As in `scene.Scene` and its plan;
-            white goes without saying more often than not, and flat nearly always.
+        layout, things, count, backdrop, relation, size, spot, style, light, finish, figures: As in `scene.Scene` and
+            its plan; white goes without saying more often than not, and flat nearly always.
     """
     styled = style != "flat" or rng.random() < 0.15
     text = _subject(rng, layout, things, count, relation, size, spot, plain=styled)
     if layout == "empty":
         text = _pick(rng, SCENERY[backdrop])
+    elif layout == "figure":
+        text = " and ".join(words(rng, figure) for figure in figures) + _ground(rng, backdrop)
     elif layout != "among":
         text += _ground(rng, backdrop)
     elif backdrop == "grass" and rng.random() < 0.3:

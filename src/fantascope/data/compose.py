@@ -15,6 +15,7 @@ from PIL import Image
 from fantascope.core.colour import COLOURS, dyed
 from fantascope.data import style as styles
 from fantascope.data.backdrop import backdrop
+from fantascope.data.figure import draw_figure
 from fantascope.data.licence import check_licence
 from fantascope.data.scene import CANVAS, Scene
 from fantascope.data.sources import Sprite
@@ -82,6 +83,9 @@ class Composer:
                 shade = styles.shadow(stamp)
                 picture.paste(shade, (at[0] + 4 * scale, at[1] + 4 * scale), shade)
             picture.paste(stamp, at, stamp)
+        for posed in scene.figures:
+            drawn = draw_figure(posed.figure, posed.side * scale)
+            picture.paste(drawn, (posed.left * scale, posed.top * scale), drawn)
         if scene.finish == "sparkles":
             picture = styles.sparkled(picture, scene.seed)
         if scene.style in styles.STYLES:
@@ -96,12 +100,17 @@ class Composer:
         return np.ascontiguousarray(array.transpose(2, 0, 1)) / 127.5 - 1
 
     def shapes(self, scene: Scene, size: int = CANVAS) -> list[NDArray[np.uint8]]:
-        """How much of each pixel each thing of a scene covers, (size, size) of 0..255, the farthest thing first."""
+        """How much of each pixel each thing of a scene covers, (size, size) of 0..255, farthest first, people last."""
         scale, out = size // CANVAS, []
         for thing in scene.things:
             alpha = self._stamp(thing.concept, thing.source, thing.colour, thing.side * scale).getchannel("A")
             canvas = Image.new("L", (size, size))
             canvas.paste(alpha, (thing.left * scale, thing.top * scale))
+            out.append(np.asarray(canvas))
+        for posed in scene.figures:
+            canvas = Image.new("L", (size, size))
+            drawn = draw_figure(posed.figure, posed.side * scale).getchannel("A")
+            canvas.paste(drawn, (posed.left * scale, posed.top * scale))
             out.append(np.asarray(canvas))
         return out
 

@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 
 from fantascope.core.colour import COLOURS
 from fantascope.data.caption import Thing, caption
+from fantascope.data.figure import Figure, plan_figure
 from fantascope.data.vocabulary import Concept, core
 
 CANVAS = 128
 GRID = 8
 
 LAYOUTS: dict[str, float] = {
-    "one": 0.36,
-    "pair": 0.34,
+    "one": 0.32,
+    "pair": 0.33,
+    "figure": 0.05,
     "copies": 0.13,
     "row": 0.05,
     "several": 0.02,
@@ -65,6 +67,9 @@ PLACES: dict[str, float] = {
 }
 """Scenery -> share among the scenes that have one."""
 
+ANYWHERE = 0.1
+"""Share of the single things that stand anywhere, in any size."""
+
 LIGHTS = ("warm", "cold", "dim", "bright")
 BEHIND = ("moon", "sun", "rainbow", "castle", "snowy-mountain", "tree", "cloud", "house", "volcano")
 FIELDS = ("sunflower", "rose", "tulip", "mushroom", "star", "balloon", "cactus", "pine-tree")
@@ -83,6 +88,16 @@ class Placed:
 
 
 @dataclass(frozen=True)
+class Posed:
+    """A figure on the canvas: left, top and side in px."""
+
+    figure: Figure
+    left: int
+    top: int
+    side: int
+
+
+@dataclass(frozen=True)
 class Scene:
     """What a picture shows.
 
@@ -95,6 +110,7 @@ class Scene:
         caption: Says it.
         light: One of `LIGHTS`, or empty.
         finish: `low` (resolution), `shadow`, `sparkles`, or empty.
+        figures: People from head to foot, before everything else.
     """
 
     seed: int
@@ -105,6 +121,7 @@ class Scene:
     caption: str
     light: str = ""
     finish: str = ""
+    figures: tuple[Posed, ...] = ()
 
 
 @lru_cache(maxsize=8)
@@ -134,13 +151,15 @@ def plan(seed: int, concepts: Mapping[str, Concept]) -> Scene:
     layout, style = draw_key(rng, LAYOUTS), draw_key(rng, STYLES)
     if layout == "empty":
         return _empty(rng, seed)
+    if layout == "figure":
+        return _figures(rng, seed, style)
     backdrop = _backdrop(rng, layout)
     kinds = {"pair": 2, "mixed": 2, "three": 3, "behind": 2, "among": 2}.get(layout, 1)
     chosen = _choose(rng, concepts, layout, kinds)
     sources = [_source(style, concept) for concept in chosen]
     if style in DRAWN and style != "flat" and style not in sources:
         style, sources = "flat", ["flat"] * kinds
-    share = {"one": 0.45, "pair": 0.5, "three": 0.2, "behind": 0.2, "among": 0.2}.get(layout, 0.4)
+    share = {"one": 0.45, "pair": 0.58, "three": 0.2, "behind": 0.2, "among": 0.2}.get(layout, 0.4)
     if style in ("outline", "sketch"):
         share = 0.0
     colours = _colours(rng, kinds, share, backdrop)
@@ -193,6 +212,24 @@ def _empty(rng: np.random.Generator, seed: int) -> Scene:
     style = "flat" if style in DRAWN else style
     text = caption(rng, layout="empty", things=[], count=0, backdrop=backdrop, style=style)
     return Scene(seed, "empty", backdrop, style, (), text)
+
+
+def _figures(rng: np.random.Generator, seed: int, style: str) -> Scene:
+    """One person, or two beside each other, of any size; said are who, clothes and pose."""
+    backdrop = _backdrop(rng, "figure")
+    style = "flat" if style in DRAWN else style
+    if rng.random() < 0.15:
+        places = [(4, 32, 56), (68, 32, 56)]
+    else:
+        side = int(rng.choice([120, 104, 88, 72], p=[0.55, 0.2, 0.15, 0.1]))
+        free = CANVAS - side
+        across, down = (int(rng.integers(0, free // GRID + 1)) * GRID for _ in range(2))
+        middle = free // 2 // 4 * 4
+        places = [(middle if rng.random() < 0.5 else across, middle if rng.random() < 0.5 else down, side)]
+    figures = tuple(Posed(plan_figure(rng, backdrop), *place) for place in places)
+    said = [posed.figure for posed in figures]
+    text = caption(rng, layout="figure", things=[], count=len(said), backdrop=backdrop, style=style, figures=said)
+    return Scene(seed, "figure", backdrop, style, (), text, figures=figures)
 
 
 def _choose(rng: np.random.Generator, concepts: Mapping[str, Concept], layout: str, kinds: int) -> list[Concept]:
@@ -257,7 +294,8 @@ def _places(
     step = int(rng.choice([-GRID, 0, GRID], p=[0.2, 0.6, 0.2]))
     other = int(rng.choice([-GRID, 0, GRID], p=[0.2, 0.6, 0.2]))
     if layout == "one":
-        yield 0, _single(size, spot, step, other)
+        anywhere = not size and not spot and rng.random() < ANYWHERE
+        yield 0, _anywhere(rng) if anywhere else _single(size, spot, step, other)
         return
     spots: Sequence[tuple[int, int, int, int]]
     if layout == "pair":
@@ -285,6 +323,13 @@ def _places(
         yield which, (left, top, side)
 
 
+def _anywhere(rng: np.random.Generator) -> tuple[int, int, int]:
+    """Any size and place on the grid, of which the caption says nothing."""
+    side = int(rng.integers(5, 15)) * GRID
+    left, top = (int(rng.integers(0, (CANVAS - side) // GRID + 1)) * GRID for _ in range(2))
+    return left, top, side
+
+
 def _single(size: str, spot: str, across: int, down: int) -> tuple[int, int, int]:
     side = {"small": 48, "large": 120}.get(size, 64 if spot else 104)
     free = CANVAS - side
@@ -304,4 +349,17 @@ def _group(count: int, step: int) -> list[tuple[int, int, int]]:
     return [(4, 4, 56), (68, 4, 56), (4, 68, 56), (68, 68, 56)]
 
 
-__all__ = ["CANVAS", "DRAWN", "GRID", "LAYOUTS", "PLACES", "STYLES", "Placed", "Scene", "core", "plan", "plan_dense"]
+__all__ = [
+    "CANVAS",
+    "DRAWN",
+    "GRID",
+    "LAYOUTS",
+    "PLACES",
+    "STYLES",
+    "Placed",
+    "Posed",
+    "Scene",
+    "core",
+    "plan",
+    "plan_dense",
+]

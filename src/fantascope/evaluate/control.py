@@ -8,6 +8,8 @@ same is done with pictures of the same prompts and seeds painted without a map. 
 - **segmentation and depth**: mean IoU of the map's regions. The picture's regions are found by colour, and each counts
   for the region of the map that it overlaps most: no network that names things is asked. Source: Liu et al.,
   "Entropy rate superpixel segmentation" (2011), section 5 (achievable segmentation accuracy).
+- **pose**: the share of joints that the pose network finds where they were asked for (`evaluate.poses`). The detector
+  does not know people from head to foot, so whether the prompt is obeyed is not judged there.
 """
 
 from __future__ import annotations
@@ -19,15 +21,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fantascope.annotate import annotate
+from fantascope.annotate import Pose, annotate, draw_pose
 from fantascope.annotate.pixels import back, resized
 from fantascope.annotate.segments import find_regions
 from fantascope.data.compose import Composer
-from fantascope.data.maps import colours, map_of
+from fantascope.data.maps import colours, map_of, pose_of
 from fantascope.data.scene import DRAWN, Scene, plan
 from fantascope.data.vocabulary import Concept
 from fantascope.engines.detector import Found
 from fantascope.errors import InvalidValue, UnknownName
+from fantascope.evaluate.poses import joints_met
 from fantascope.evaluate.prompts import Asked, Want
 from fantascope.evaluate.score import judge
 from fantascope.evaluate.statistics import Figure, bootstrap, wilson
@@ -55,6 +58,9 @@ FOUND_BY: dict[str, str] = {"canny": "canny", "hough": "hough", "softedge": "sof
 
 REGIONS = ("segmentation", "depth")
 
+KINDS = (*FOUND_BY, *REGIONS, "pose")
+"""All that is measured here."""
+
 UNSEEN = 5_000_000
 """First of the scenes that maps are made of here; nothing is trained on them."""
 
@@ -70,6 +76,7 @@ class Case:
         seed: Of the noise.
         wants: Kinds of things that the scene shows.
         picture: The scene itself, (128, 128, 3): what a perfect answer looks like.
+        pose: The joints that a map of joints was drawn from.
     """
 
     kind: str
@@ -78,6 +85,7 @@ class Case:
     seed: int
     wants: tuple[str, ...]
     picture: Pixels
+    pose: Pose | None = None
 
 
 Paint = Callable[[Sequence[Case], bool], Sequence[Pixels]]
@@ -119,7 +127,7 @@ def cases(
     known: Sequence[str],
     first: int = UNSEEN,
 ) -> list[Case]:
-    """`count` cases of each kind, from scenes of one or two things that are drawn as they are.
+    """`count` cases of each kind, from scenes of one or two things, or people, that are drawn as they are.
 
     Args:
         composer, concepts: Draw the scenes.
@@ -132,17 +140,33 @@ def cases(
         UnknownName: A kind that is not measured here.
     """
     for kind in kinds:
-        if kind not in (*FOUND_BY, *REGIONS):
-            raise UnknownName("kind of map", kind, (*FOUND_BY, *REGIONS), param="kinds")
+        if kind not in KINDS:
+            raise UnknownName("kind of map", kind, KINDS, param="kinds")
     found: list[Case] = []
+    some = [(number, kind) for number, kind in enumerate(kinds) if kind != "pose"]
     for scene in _scenes(concepts, first, set(known)):
+        if len(found) == count * len(some):
+            break
         large = np.asarray(composer.render(scene, 4 * SIDE))
         picture = np.asarray(composer.render(scene, SIDE))
         wants = tuple(concepts[thing.concept].kind for thing in scene.things)
-        for number, kind in enumerate(kinds):
+        for number, kind in some:
             drawn = _drawn(kind, scene, composer, concepts, large, np.random.default_rng([scene.seed, number, 41]))
             found.append(Case(kind, scene.caption, drawn, scene.seed, wants, picture))
-        if len(found) == count * len(kinds):
+    return found + (_posed(composer, concepts, count, first) if "pose" in kinds else [])
+
+
+def _posed(composer: Composer, concepts: dict[str, Concept], count: int, first: int) -> list[Case]:
+    """Cases of people, their maps drawn at 512 px as a user's would be."""
+    found: list[Case] = []
+    for seed in range(first, first + 1_000_000):
+        scene = plan(seed, concepts)
+        if scene.figures and scene.style in DRAWN:
+            pose = pose_of(scene, 4 * SIDE)
+            drawn = resized(draw_pose(pose), (SIDE, SIDE), "nearest")
+            picture = np.asarray(composer.render(scene, SIDE))
+            found.append(Case("pose", scene.caption, drawn, seed, (), picture, pose))
+        if len(found) == count:
             break
     return found
 
@@ -270,18 +294,20 @@ def fidelity(rows: Sequence[Case], paint: Paint, look: Look, threshold: float, b
     Returns:
         Kind -> what was measured, in the order of the cases. Cases whose map is empty are left out.
     """
-    kept = [case for case in rows if case.kind in REGIONS or bool((case.map.max(2) > WHITE).any())]
+    kept = [case for case in rows if case.kind not in FOUND_BY or bool((case.map.max(2) > WHITE).any())]
     under, free = (_painted(kept, paint, controlled, batch) for controlled in (True, False))
     out = {}
     for kind in dict.fromkeys(case.kind for case in kept):
         where = [k for k, case in enumerate(kept) if case.kind == kind]
         some = [kept[k] for k in where]
         every = ([under[k] for k in where], [free[k] for k in where], [case.picture for case in some])
-        scores = [
-            bootstrap([agreement(kind, case.map, one) for case, one in zip(some, made, strict=True)]) for made in every
-        ]
+        scores = [bootstrap([_agreed(case, one) for case, one in zip(some, made, strict=True)]) for made in every]
         out[kind] = Fidelity(*scores, *(_obeyed(some, made, look, threshold) for made in every))
     return out
+
+
+def _agreed(case: Case, picture: Pixels) -> float:
+    return agreement(case.kind, case.map, picture) if case.pose is None else joints_met(case.pose, picture)
 
 
 def _painted(rows: Sequence[Case], paint: Paint, controlled: bool, batch: int) -> list[Pixels]:
@@ -290,6 +316,8 @@ def _painted(rows: Sequence[Case], paint: Paint, controlled: bool, batch: int) -
 
 def _obeyed(rows: Sequence[Case], pictures: Sequence[Pixels], look: Look, threshold: float) -> Figure:
     marks = []
+    if not any(case.wants for case in rows):
+        return Figure(float("nan"), float("nan"), float("nan"), 0)
     for case, seen in zip(rows, look(pictures), strict=True):
         wants = tuple(Want(kind, case.wants.count(kind)) for kind in dict.fromkeys(case.wants))
         marks.append(judge(Asked(str(case.seed), "two objects", case.prompt, wants), seen, threshold).passed)
@@ -300,6 +328,8 @@ def as_table(measured: Mapping[str, Fidelity]) -> str:
     """A Markdown table of what was measured, one kind a row, with 95 % intervals."""
 
     def told(figure: Figure) -> str:
+        if figure.n == 0:
+            return "–"
         return f"{figure.value:.2f} ({figure.low:.2f}–{figure.high:.2f})"
 
     lines = ["| kind | n | follows the map | no map | the scene | prompt obeyed | no map | the scene |"]

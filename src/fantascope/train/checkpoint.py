@@ -13,6 +13,7 @@ from safetensors.numpy import load_file as read_arrays
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from fantascope.engines.compact import PACKED, expand
 from fantascope.train.parts import schedule
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -60,7 +61,11 @@ def borrow(model: nn.Module, folder: Path) -> list[str]:
 
     A tensor of another shape gives its overlap (the first channels), the rest stays as it is.
     """
-    state, partly = load_file(folder / WEIGHTS), []
+    packed = folder / PACKED
+    state = (
+        {k: torch.from_numpy(v) for k, v in expand(packed).items()} if packed.is_file() else load_file(folder / WEIGHTS)
+    )
+    partly = []
     for name, parameter in model.named_parameters():
         value = state.get(name)
         if value is None or value.ndim != parameter.ndim:

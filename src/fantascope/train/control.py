@@ -37,10 +37,12 @@ from fantascope.train.latents import Pool
 from fantascope.train.onnxgraph import read_json
 from fantascope.train.parts import place
 
-KINDS: tuple[str, ...] = ("canny", "hough", "softedge", "scribble", "segmentation", "depth")
+KINDS: tuple[str, ...] = ("canny", "hough", "softedge", "scribble", "segmentation", "depth", "pose")
 """Kinds of the embedded control network, in the order of their planes. `sketch`, `fake_scribble` and `xdog` are drawn
-by hand or as if: they go in as `scribble`; `regions` as `segmentation`. A pose is none of them: the drawings of the
-composed scenes have no joints."""
+by hand or as if: they go in as `scribble`; `regions` as `segmentation`."""
+
+COLOURED = ("segmentation", "pose")
+"""Kinds whose maps have colours that mean something."""
 
 WIDTHS = (16, 32, 64, 96)
 """Channels of the small net that brings a map to the size of a latent, an eighth."""
@@ -52,8 +54,8 @@ class ControlPool(Pool):
     """A pool whose scenes have maps; the last `held` scenes are never trained on.
 
     Besides the tensors of a `Pool` a shard holds `map`, (N, M, S, S) or (N, M, 3, S, S) uint8, and `kind` (N, M), which
-    of the pool's kinds each map is of. A map without colour channels has levels, or, for `segmentation`, rows of the
-    table `colours` (256, 3).
+    of the pool's kinds each map is of. A map without colour channels has levels, or, for those of `COLOURED`, rows of
+    the table `colours` (256, 3).
 
     Attributes:
         kinds: Their names, in order.
@@ -68,7 +70,7 @@ class ControlPool(Pool):
             raise BrokenModelFile(f"{folder} has scenes without maps.", param="pool", hint="fantascope data control")
         self.kinds: tuple[str, ...] = tuple(self.told["kinds"])
         self.held = held
-        self._coloured = torch.tensor([name == "segmentation" and "colours" in self.also for name in self.kinds])
+        self._coloured = torch.tensor([name in COLOURED and "colours" in self.also for name in self.kinds])
 
     def __len__(self) -> int:
         return max(0, len(self.latent) - self.held)
