@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from fantascope.artifact import Artifact, Kept, Output, Step
-from fantascope.core.colour import COLOURS, dyed
+from fantascope.core.colour import COLOURS, dyed, leading
 from fantascope.engines.base import Engine, Inputs, LatentEngine
 from fantascope.errors import InvalidPicture, InvalidValue, Unsupported
 from fantascope.prompt.parse import parse
@@ -227,7 +227,7 @@ def laid(base: Pixels, sprite: Pixels, box: tuple[int, int, int, int]) -> tuple[
 
 
 def _recoloured(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -> Events:
-    """Give a thing that stands out another colour, its lights and darks as they were; else paint it over."""
+    """Give what leads in a thing that stands out another colour, lights and darks as they were; else paint it over."""
     _, mask, thing = _thing(request, engine, turn, pixels)
     name = next((word for word in turn.value.lower().replace("grey", "gray").split() if word in COLOURS), None)
     if name is None or not _stands_out(mask, thing):
@@ -236,7 +236,10 @@ def _recoloured(request: Any, engine: LatentEngine, turn: Any, pixels: Pixels) -
         return
     share = thing[..., 3:].astype(np.float32) / 255
     ground = healed(opaque(pixels), mask, request_tolerance(engine))
-    dye = dyed(thing[..., :3], thing[..., 3] > 127, COLOURS[name])
+    solid = thing[..., 3] > 127
+    lead = leading(thing[..., :3], solid)
+    dye = dyed(thing[..., :3], solid & (lead > 0.5), COLOURS[name]) * lead[..., None]
+    dye = dye + thing[..., :3] * (1 - lead[..., None])
     mixed = np.clip(np.rint(ground * (1 - share) + dye * share), 0, 255).astype(np.uint8)
     touched = thing[..., 3] > 0
     yield Output(_onto(pixels, mixed, touched), 0, request.seed, kept=Kept(touched))
