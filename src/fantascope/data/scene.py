@@ -1,8 +1,8 @@
 """Training scenes, planned: what is where, in which colour, style and light, and the caption that says exactly that.
 
 A scene is planned from a seed and nothing else, as a frozen `Scene`; `Composer.render` then draws that plan at any
-multiple of 128 px. Places are multiples of 8 px, the stride of the autoencoder, so that the same drawing in another
-place has the same latents, moved.
+multiple of 128 px. Places of one size differ by multiples of 8 px, the stride of the autoencoder, so that the same
+drawing in another place has the same latents, moved.
 """
 
 from __future__ import annotations
@@ -66,6 +66,10 @@ PLACES: dict[str, float] = {
     "desert": 0.05,
 }
 """Scenery -> share among the scenes that have one."""
+
+HALF, NEAR, MIDDLE, FAR = 68, -2, 30, 62
+"""Side of things that share the canvas two by two, and their first, middle and second place: their own margins, which
+every drawing has, may overlap and leave the canvas, so that what is drawn is as large as it can be."""
 
 ANYWHERE = 0.1
 """Share of the single things that stand anywhere, in any size."""
@@ -219,7 +223,7 @@ def _figures(rng: np.random.Generator, seed: int, style: str) -> Scene:
     backdrop = _backdrop(rng, "figure")
     style = "flat" if style in DRAWN else style
     if rng.random() < 0.15:
-        places = [(4, 32, 56), (68, 32, 56)]
+        places = [(0, 32, 64), (64, 32, 64)]
     else:
         side = int(rng.choice([120, 104, 88, 72], p=[0.55, 0.2, 0.15, 0.1]))
         free = CANVAS - side
@@ -299,11 +303,10 @@ def _places(
         return
     spots: Sequence[tuple[int, int, int, int]]
     if layout == "pair":
-        side = 56
         if relation in ("above", "below"):
-            spots = [(0, 36 + step, 4, side), (1, 36 + step, 68, side)]
+            spots = [(0, MIDDLE + step, NEAR, HALF), (1, MIDDLE + step, FAR, HALF)]
         else:
-            spots = [(0, 4, 36 + step, side), (1, 68, 36 + step, side)]
+            spots = [(0, NEAR, MIDDLE + step, HALF), (1, FAR, MIDDLE + step, HALF)]
         if relation in ("below", "right"):
             spots = [(1 - which, *rest) for which, *rest in spots]  # type: ignore[misc]
     elif layout == "row":
@@ -311,7 +314,7 @@ def _places(
     elif layout == "three":
         spots = [(k, left, 44 + step, 40) for k, left in enumerate((4, 44, 84))]
     elif layout == "mixed":
-        spots = [(0, 4, 4, 56), (0, 68, 4, 56), (1, 36, 68, 56)]
+        spots = [(0, NEAR, NEAR, HALF), (0, FAR, NEAR, HALF), (1, MIDDLE, FAR, HALF)]
     elif layout == "behind":
         spots = [(1, 76 if step >= 0 else 12, 4, 40), (0, 28, 44, 80)]
     elif layout == "among":
@@ -343,10 +346,10 @@ def _single(size: str, spot: str, across: int, down: int) -> tuple[int, int, int
 
 def _group(count: int, step: int) -> list[tuple[int, int, int]]:
     if count == 2:
-        return [(4, 36 + step, 56), (68, 36 + step, 56)]
+        return [(NEAR, MIDDLE + step, HALF), (FAR, MIDDLE + step, HALF)]
     if count == 3:
-        return [(36, 4, 56), (4, 68, 56), (68, 68, 56)]
-    return [(4, 4, 56), (68, 4, 56), (4, 68, 56), (68, 68, 56)]
+        return [(MIDDLE, NEAR, HALF), (NEAR, FAR, HALF), (FAR, FAR, HALF)]
+    return [(NEAR, NEAR, HALF), (FAR, NEAR, HALF), (NEAR, FAR, HALF), (FAR, FAR, HALF)]
 
 
 __all__ = [
