@@ -16,7 +16,7 @@ from fantascope.core.colour import COLOURS
 from fantascope.data import style
 from fantascope.data.backdrop import PLAIN, SCENERIES, backdrop
 from fantascope.data.caption import FRAME, GROUNDS, SCENERY, WORDS, article, noun
-from fantascope.data.scene import CANVAS, DRAWN, LAYOUTS, NEAR, PLACES, STYLES, Placed, Scene, plan, plan_dense
+from fantascope.data.scene import CANVAS, DRAWN, LAYOUTS, PLACES, STYLES, Placed, Scene, plan, plan_dense
 from fantascope.data.vocabulary import core, read_vocabulary
 from fantascope.errors import InvalidValue, UnknownName
 from fantascope.spec import EMBEDDED
@@ -148,8 +148,8 @@ def test_captions_fit_the_text_encoder() -> None:
 def test_things_stay_on_the_canvas_and_can_be_told_from_the_backdrop() -> None:
     for scene in SCENES:
         for thing in scene.things:
-            assert thing.left >= NEAR and thing.left + thing.side <= CANVAS - NEAR, scene
-            assert thing.top >= NEAR and thing.top + thing.side <= CANVAS - NEAR, scene
+            assert thing.left >= 0 and thing.left + thing.side <= CANVAS, scene
+            assert thing.top >= 0 and thing.top + thing.side <= CANVAS, scene
             assert thing.colour is None or thing.colour not in scene.backdrop.split(":"), scene
 
 

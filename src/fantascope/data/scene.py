@@ -67,9 +67,9 @@ PLACES: dict[str, float] = {
 }
 """Scenery -> share among the scenes that have one."""
 
-HALF, NEAR, MIDDLE, FAR = 68, -2, 30, 62
-"""Side of things that share the canvas two by two, and their first, middle and second place: their own margins, which
-every drawing has, may overlap and leave the canvas, so that what is drawn is as large as it can be."""
+HALF, NEAR, MIDDLE, FAR = 60, 2, 34, 66
+"""Side of things that share the canvas two by two, and their first, middle and second place. What is drawn should be as
+large as it can, and stay more than a cell of the latents apart: with 68 px two pandas grew together."""
 
 ANYWHERE = 0.1
 """Share of the single things that stand anywhere, in any size."""
