@@ -5,17 +5,18 @@
 
 `scores` teaches the embedded checkpoint the mascot of examples/mascot by each method's defaults and paints with each.
 Likeness is the cosine between the detector's features of pictures painted on plain grounds and of pictures of the
-subject that were held back. Obedience is how often the ground has the colour asked for, and how often the detector sees
-the companion. Drift is how far pictures of the bare class move, in levels of a pixel, and how alike they still look.
+subject that were held back. Obedience is how often the ground has the colour asked for, how often the detector sees the
+companion, and how often it sees the companion and, elsewhere, something with the subject's features. Drift is how far
+pictures of the bare class move, in levels of a pixel, and how alike they still look.
 
 `step` runs the same LoRA step (same base, layers, rank, latents and texts) as a diffusers script does with peft
-(`add_adapter(LoraConfig)`, AdamW, autocast or fp32) and as ours does, in turn: medians and paired ratios.
+(`add_adapter(LoraConfig)`, AdamW, autocast or fp32) and as ours does, in turn: medians and paired ratios. A DoRA
+step of each is timed in the same way.
 """
 
 from __future__ import annotations
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -33,7 +34,12 @@ from fantascope.spec import EMBEDDED, SPECS
 EXAMPLES = Path(__file__).parent.parent / "examples" / "mascot"
 NAME, KIND = "pomo", "alien"
 GROUNDS = ("white", "red", "blue", "green", "purple", "yellow")
-COMPANIONS = ("cat", "tree", "car")
+COMPANIONS = ("cat", "tree", "car", "cake", "duck", "rocket")
+"""Asked for beside the subject; `personal.beside.THINGS`, which lessons use, has none of them."""
+
+SURE, LIKE = 0.3, 0.45
+"""Least score of something found, and least cosine of its feature with the subject's, of which it is taken for it: the
+finds in pictures held back have 0.5 to 0.8 among each other, and aliens and companions at most 0.3 with them."""
 SEEDS = (0,)
 
 
@@ -46,33 +52,31 @@ def scores(folder: Path, *chosen: str) -> None:
     from fantascope.engines.detector import Detector
     from fantascope.personal.lesson import METHODS, Lesson
     from fantascope.personal.teach import Taught, teach
+    from fantascope.request import Applied
 
     photos, held = draw(folder)
-    settings = Settings(home=folder / "home")
-    detector = Detector.load(settings)
-    due = detector.embed([_small(path) for path in held])
-    with Studio(settings) as studio:
+    chosen = chosen if chosen else METHODS
+    homes = {method: Settings(home=folder / "homes" / method) for method in chosen}  # one word, taught in each of them
+    detector = Detector.load(homes[chosen[0]])
+    due = _Due([_small(path) for path in held], detector)
+    with Studio(homes[chosen[0]]) as studio:
         before = _painted(studio, folder / "class", KIND, {})
-        rows = [_row("the bare class", before, before, due, detector, "-")]
-        for method in chosen if chosen else METHODS:
-            name = NAME + {"lora": "", "dreambooth": "db", "textual-inversion": "ti"}[method]
-            taught = folder / f"{method}.json"
+    rows = [_row("the bare class", before, before, due, "-")]
+    for method in chosen:
+        taught = folder / f"{method}.json"
+        with Studio(homes[method]) as studio:
             if not taught.is_file():
                 said = {"licence": "CC0-1.0", "consent": "drawn for this"}
-                lesson = Lesson(tuple(photos), name, KIND, method=method, **said)
+                lesson = Lesson(tuple(photos), NAME, KIND, method=method, **said)
                 done = [event for event in teach(lesson, studio) if isinstance(event, Taught)][-1]
                 taught.write_text(json.dumps({"bytes": done.bytes, "seconds": done.seconds}))
-            facts = json.loads(taught.read_text())
-            how: dict[str, Any] = {"model": name}
-            if method != "dreambooth":
-                from fantascope.request import Applied
-
-                how = {"adapters": (Applied(name=name),)}
-            after = _painted(studio, folder / method, f"{name} {KIND}", how)
-            rows.append(_row(method, after, before, due, detector, f"{facts['bytes'] / 1000:,.0f}"))
+            how: dict[str, Any] = {"model": NAME} if method == "dreambooth" else {"adapters": (Applied(name=NAME),)}
+            after = _painted(studio, folder / method, f"{NAME} {KIND}", how)
+        size = json.loads(taught.read_text())["bytes"]
+        rows.append(_row(method, after, before, due, f"{size / 1000:,.0f}"))
     whole = sum(file.stat().st_size for file in EMBEDDED.rglob("*.safetensors"))
-    print("| method | likeness | grounds seen | companions seen | class drift, levels | class likeness | kB |")
-    print("|---|---|---|---|---|---|---|")
+    print("| method | likeness | grounds | companion | both | class drift, levels | class likeness | kB |")
+    print("|---|---|---|---|---|---|---|---|")
     print("\n".join(rows))
     print(f"\nThe checkpoint's weights have {whole / 1000:,.0f} kB.")
 
@@ -101,33 +105,53 @@ def _painted(studio: Any, folder: Path, who: str, how: dict[str, Any]) -> dict[s
     return out
 
 
-def _row(
-    method: str, after: dict[str, list[Any]], before: dict[str, list[Any]], due: Any, detector: Any, kb: str
-) -> str:
+class _Due:
+    """What the subject looks like to the detector: the pictures held back, whole, and the surest find in each."""
+
+    def __init__(self, pictures: list[Any], detector: Any) -> None:
+        self.detector, self.whole = detector, detector.embed(pictures)
+        self.parts = np.stack([found[0].feature for found in detector.look(pictures)])
+
+    def likeness(self, pictures: list[Any]) -> float:
+        """Mean cosine of pictures with those held back."""
+        return float((self.detector.embed(pictures) @ self.whole.T).mean())
+
+    def beside(self, picture: Any, other: str) -> tuple[bool, bool]:
+        """Whether a companion is seen, and whether the subject is, too, in something else."""
+        found = [one for one in self.detector.look([picture])[0] if one.score >= SURE]
+        own = [float((self.parts @ one.feature).mean()) >= LIKE for one in found]
+        there = [other in (kind for kind, _ in one.kinds[:3]) for one in found]
+        seen = [k for k, is_there in enumerate(there) if is_there]
+        return bool(seen), any(own[j] for k in seen for j in range(len(found)) if j != k)
+
+
+def _row(method: str, after: dict[str, list[Any]], before: dict[str, list[Any]], due: _Due, kb: str) -> str:
     own = [picture for what, found in after.items() if what.startswith("ground") for picture in found]
-    like = float((detector.embed(own) @ due.T).mean())
     grounds = [
         _ground(picture) == what.split()[1]
         for what, found in after.items()
         if what.startswith("ground")
         for picture in found
     ]
-    beside = [
-        any(what.split()[1] in (kind for kind, _ in one.kinds[:3]) for one in detector.look([picture])[0])
+    pairs = [
+        due.beside(picture, what.split()[1])
         for what, found in after.items()
         if what.startswith("with")
         for picture in found
     ]
-    pairs = [
+    classes = [
         (new, old)
         for what, found in after.items()
         if what.startswith("class")
         for new, old in zip(found, before[what], strict=True)
     ]
-    drift = float(np.mean([np.abs(new.astype(float) - old).mean() for new, old in pairs]))
-    near = float(np.mean([(detector.embed([new]) @ detector.embed([old]).T)[0, 0] for new, old in pairs]))
-    shares = f"{np.mean(grounds):.0%} | {np.mean(beside):.0%}"
-    return f"| {method} | {like:.3f} | {shares} | {drift:.1f} | {near:.3f} | {kb} |"
+    drift = float(np.mean([np.abs(new.astype(float) - old).mean() for new, old in classes]))
+    embed = due.detector.embed
+    near = float(np.mean([(embed([new]) @ embed([old]).T)[0, 0] for new, old in classes]))
+    seen, both = np.mean(pairs, 0)
+    both_said = "-" if method == "the bare class" else f"{both:.0%}"
+    shares = f"{np.mean(grounds):.0%} | {seen:.0%} | {both_said}"
+    return f"| {method} | {due.likeness(own):.3f} | {shares} | {drift:.1f} | {near:.3f} | {kb} |"
 
 
 def _ground(picture: Any) -> str:
@@ -143,7 +167,7 @@ def _small(path: Path) -> Any:
 
 def step(rounds: int = 12, batch: int = 8) -> None:
     """Time one LoRA step of each kind in turn in this process, and its peak memory in a process of its own."""
-    kinds = ("ours", "peft bf16", "peft fp32")
+    kinds = ("ours", "peft bf16", "peft fp32", "ours dora", "peft dora")
     steps = {kind: stepper(kind, batch) for kind in kinds}
     took: dict[str, list[float]] = {kind: [] for kind in kinds}
     for one in steps.values():
@@ -154,20 +178,23 @@ def step(rounds: int = 12, batch: int = 8) -> None:
             one()
             took[kind].append(time.process_time() - start)
     for kind in kinds:
-        ratios = [peer / mine for peer, mine in zip(took["peft bf16"], took[kind], strict=True)]
+        other = "peft dora" if "dora" in kind else "peft bf16"
+        ratios = [peer / mine for peer, mine in zip(took[other], took[kind], strict=True)]
         peak = subprocess.run(
             [sys.executable, __file__, "peak", kind, str(batch)], capture_output=True, text=True, check=True
         ).stdout.strip()
         spread = f"{statistics.median(ratios):.2f}x ({min(ratios):.2f}-{max(ratios):.2f})"
-        print(f"{kind:10} {statistics.median(took[kind]):.3f} CPU s a step, {spread} of peft bf16; peak {peak} MB")
+        print(f"{kind:10} {statistics.median(took[kind]):.3f} CPU s a step, {spread} of {other}; peak {peak} MB")
 
 
 def peak(kind: str, batch: int) -> None:
-    """Print the peak memory of a process that takes three steps."""
+    """Print the peak memory of a process that takes three steps, MB (Linux)."""
     one = stepper(kind, batch)
     for _ in range(3):
         one()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    # Not ru_maxrss: that of a process starts at what its parent had.
+    rows = Path("/proc/self/status").read_text("utf-8").splitlines()
+    print(next(int(row.split()[1]) // 1024 for row in rows if row.startswith("VmHWM:")))
 
 
 def stepper(kind: str, batch: int, rank: int = 16) -> Callable[[], None]:
@@ -175,15 +202,15 @@ def stepper(kind: str, batch: int, rank: int = 16) -> Callable[[], None]:
     import torch
     from diffusers import UNet2DConditionModel
 
-    from fantascope.train.personal_base import open_base
-    from fantascope.train.personal_lora import put_on, targets_of
+    from fantascope.train.personal.base import open_base
+    from fantascope.train.personal.lora import put_on, targets_of
 
     torch.manual_seed(0)
     settings = Settings()
     base = open_base(SPECS["embedded"], settings)
     unet = base.parts.unet
-    if kind == "ours":
-        put_on(unet, targets_of("all"), rank, rank)
+    if kind.startswith("ours"):
+        put_on(unet, targets_of("all"), rank, rank, dora="dora" in kind)
     else:
         from peft import LoraConfig
 
@@ -192,9 +219,9 @@ def stepper(kind: str, batch: int, rank: int = 16) -> Callable[[], None]:
         unet = stock
         names = [name for name, layer in unet.named_modules() if isinstance(layer, (torch.nn.Linear, torch.nn.Conv2d))]
         unet.requires_grad_(False)
-        unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=names))
+        unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=names, use_dora="dora" in kind))
     trained = [parameter for parameter in unet.parameters() if parameter.requires_grad]
-    if kind == "ours":
+    if kind.startswith("ours"):
         from fantascope.train.fit import FitConfig, _optimiser
 
         named = {name: p for name, p in unet.named_parameters() if p.requires_grad}
@@ -202,7 +229,7 @@ def stepper(kind: str, batch: int, rank: int = 16) -> Callable[[], None]:
     else:
         optimiser = torch.optim.AdamW(trained, lr=1e-4)
     latent = torch.randn(batch, unet.config.in_channels, 16, 16)
-    if kind == "ours":
+    if kind.startswith("ours"):
         latent = latent.contiguous(memory_format=torch.channels_last)
     text, times, wanted = torch.randn(batch, 32, 384), torch.randint(0, 1000, (batch,)), torch.randn(latent.shape)
 

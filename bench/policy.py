@@ -5,7 +5,9 @@
     python bench/policy.py --write-vectors  embed the rules' sentences again into policy/vectors.npz, after a change
 
 The prompts are tests/policy/benign.tsv (each must pass) and refuse.tsv (each must be refused). benign-held.tsv and
-refuse-held.tsv are held out: no phrase, sentence or threshold was changed because of them.
+refuse-held.tsv are held out: no phrase, sentence or threshold was changed because of them. The second set came later
+and was measured before anything was changed for it; then it was cut in two by the hash of each prompt: one half was
+tuned on (`-second-tuning`), the other was not (`-second-held`).
 """
 
 from __future__ import annotations
@@ -25,6 +27,14 @@ from fantascope.policy.rules import ARTISTS, RULES, read_rules
 from fantascope.policy.text import Policy
 
 ROUNDS = 50
+PARTS = {
+    "tuned on": "",
+    "held out": "-held",
+    "second set, tuned on": "-second-tuning",
+    "second set, held out": "-second-held",
+}
+"""What is said of a part -> how its files end."""
+
 SETS = Path(__file__).parent.parent / "tests" / "policy"
 
 
@@ -38,9 +48,9 @@ class Rate:
     failures: list[str] = field(default_factory=list)
 
 
-def prompts(name: str, *, held: bool) -> Iterator[tuple[str, str]]:
-    """Yield (kind, prompt) of a set, `benign` or `refuse`."""
-    for line in (SETS / f"{name}{'-held' if held else ''}.tsv").read_text("utf-8").splitlines():
+def prompts(name: str, part: str) -> Iterator[tuple[str, str]]:
+    """Yield (kind, prompt) of a part of a set, `benign` or `refuse`."""
+    for line in (SETS / f"{name}{PARTS[part]}.tsv").read_text("utf-8").splitlines():
         kind, prompt = line.split("\t")
         yield kind, prompt
 
@@ -56,10 +66,10 @@ def remembered(embed: Embed, texts: Iterable[str]) -> Embed:
     return recall
 
 
-def rates(policy: Policy, embed: Embed | None, name: str, *, held: bool) -> dict[str, Rate]:
+def rates(policy: Policy, embed: Embed | None, name: str, part: str) -> dict[str, Rate]:
     """Judge one part of a set and return the rates by kind."""
     out: dict[str, Rate] = defaultdict(Rate)
-    for kind, prompt in prompts(name, held=held):
+    for kind, prompt in prompts(name, part):
         refused = [v for v in policy.check_text(prompt, field="prompt", embed=embed) if not v.allowed]
         rate = out[kind]
         rate.prompts += 1
@@ -79,15 +89,15 @@ def total(by_kind: dict[str, Rate]) -> Rate:
 
 def show(policy: Policy, embed: Embed | None, failures: bool) -> None:
     """Print the tables."""
-    for held in (False, True):
+    for part in PARTS:
         for name, said in (("benign", "refused, though harmless"), ("refuse", "passed, though it should not")):
-            by_kind = rates(policy, embed, name, held=held)
+            by_kind = rates(policy, embed, name, part)
             every = total(by_kind)
-            print(f"\n{'held out' if held else 'tuned on'} · {name}: {said}")
+            print(f"\n{part} · {name}: {said}")
             for kind, rate in [*by_kind.items(), ("all", every)]:
                 own = f"  own category named {rate.own}/{rate.prompts}" if name == "refuse" else ""
                 print(f"  {kind:24} {rate.wrong:3} of {rate.prompts:3}  {rate.wrong / rate.prompts:6.1%}{own}")
-                for line in rate.failures if failures and not held else []:
+                for line in rate.failures if failures and "tuned" in part else []:
                     print(f"      {line}")
 
 
@@ -124,17 +134,16 @@ def main() -> None:
     parser.add_argument("--failures", action="store_true", help="list the tuning prompts judged wrongly")
     parser.add_argument("--phrases-only", action="store_true", help="judge without the text encoder")
     parser.add_argument("--write-vectors", action="store_true", help="renew policy/vectors.npz")
+    parser.add_argument("--strictness", default="standard", help="open, standard or strict")
     options = parser.parse_args()
     from fantascope.engines.words import shared_words
     from fantascope.settings import Settings
 
-    policy, embed = Policy.load(), shared_words(Settings.from_env()).embed
+    policy, embed = Policy.load(strictness=options.strictness), shared_words(Settings.from_env()).embed
     print(f"policy {policy.version}, sha256 {policy.hash}")
     if options.write_vectors:
         print(f"{write(policy.data, embed)} vectors written to {VECTORS}")
-    every = [
-        prompt for name in ("benign", "refuse") for held in (False, True) for _, prompt in prompts(name, held=held)
-    ]
+    every = [prompt for name in ("benign", "refuse") for part in PARTS for _, prompt in prompts(name, part)]
     show(policy, None if options.phrases_only else remembered(embed, every), options.failures)
     speed(embed)
 

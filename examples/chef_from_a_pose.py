@@ -1,4 +1,4 @@
-"""A chef in the kitchen, standing as a skeleton says: joints as data, drawn as a map, and the map steers the picture."""
+"""A chef in the kitchen who stands as a skeleton says: joints are drawn as a map, and the map steers the picture."""
 
 import json
 

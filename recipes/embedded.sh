@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Rebuilds the embedded checkpoint from its openly licensed sources, on two CPU cores and without a GPU.
 #
-# Sized like the second version (the third went on from it for 3,600 steps of 64, the fourth for 3,200), most of the time is the base UNet's; run from end to end at this size it was not yet. Every
+# Sized like the second version (the third went on from it for 3,600 steps of 64, the fourth for 3,200, the fifth for 4,550), most of the time is the base UNet's; run from end to end at this size it was not yet. Every
 # stage can be killed and started again; it goes on where it was. Longer is better: ten times the base steps. Where a better
 # network of the same layout is at hand, `--start FOLDER` begins from it: the second version's began from the first's.
 #
@@ -52,7 +52,7 @@ fantascope train distil --checkpoint "$CHECKPOINT" --pool "$RUN/trajectories" --
   --steps 800 --batch 32 --rate 2e-3 --warmup 20 --cooldown 0.5 --held 64
 fantascope train int8 "$CHECKPOINT"
 
-# 8. A control network for six kinds of maps: half an hour of one core, and 5 MB in int8.
+# 8. A control network for seven kinds of maps: half an hour of one core, and 5 MB in int8.
 fantascope data control "$SOURCES" --checkpoint "$CHECKPOINT" --pool "$RUN/maps" --scenes 6000 --cache "$RUN/rasters"
 fantascope train control --pool "$RUN/maps" --run "$RUN/control" --checkpoint "$CHECKPOINT" --steps 1500 \
   --int8 --out "$CHECKPOINT/control"

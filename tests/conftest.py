@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tests.forks import Forks
+from tests.homes import lend
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -22,6 +25,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
     monkeypatch.setenv("FANTASCOPE_HOME", str(folder))
     return folder
+
+
+@pytest.fixture
+def warm(home: Path) -> Path:
+    """The `home` of this test, which compiles no graph that another one has compiled."""
+    return lend(home)
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    """Runs functions in children that may be killed (`tests/forks.py`)."""
+    made = Forks(tmp_path_factory.mktemp("forks") / "errors.txt")
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -225,6 +225,7 @@ def shipped(tmp_path: Path) -> Path:
     return adapters.written(tmp_path / "wash.safetensors", out, **{"modelspec.title": "Wash"})
 
 
+@pytest.mark.usefixtures("warm")
 def test_the_whole_way_on_the_command_line(shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def say(*words: str) -> str:
         assert command(words) == 0, capsys.readouterr().err
@@ -260,6 +261,7 @@ def test_the_whole_way_on_the_command_line(shipped: Path, tmp_path: Path, capsys
     assert "no adapter 'wash'" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("warm")
 def test_imagine_without_adapters_loads_no_more(tmp_path: Path) -> None:
     import subprocess
     import sys
@@ -273,3 +275,23 @@ def test_imagine_without_adapters_loads_no_more(tmp_path: Path) -> None:
     words = [sys.executable, "-c", code, str(tmp_path / "a.png")]
     done = subprocess.run(words, check=True, capture_output=True, text=True)
     assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_the_collection_is_listed_once_and_other_records_stay_closed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many adapters a request names; a broken record of another one does not matter."""
+    import fantascope.adapter as module
+
+    record = (settings.adapters / "ink.json").read_text("utf-8")
+    (settings.adapters / "chalk.json").write_text(record.replace('"name": "ink"', '"name": "chalk"'), "utf-8")
+    (settings.adapters / "broken.json").write_text("{", "utf-8")
+    opened, listed = list[str](), list[str]()
+    read, glob = module.read_adapter, Path.glob
+    monkeypatch.setattr(module, "read_adapter", lambda path: opened.append(path.stem) or read(path))
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: listed.append(str(self)) or glob(self, pattern))
+    found = module.find_adapters(["chalk", "ink"], settings.adapters)
+    assert [adapter.name for adapter in found] == opened == ["chalk", "ink"]
+    assert listed == [str(settings.adapters)]
+    with pytest.raises(UnknownName, match="no adapter 'wash'"):
+        module.find_adapters(["ink", "wash"], settings.adapters)

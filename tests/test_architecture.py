@@ -14,7 +14,7 @@ import pytest
 import fantascope
 
 SRC = Path(fantascope.__file__).parent
-LAYER0 = {"errors", "request", "spec", "adapter", "receipt", "artifact", "settings"}
+LAYER0 = {"errors", "explain", "request", "spec", "adapter", "receipt", "artifact", "settings"}
 STDLIB = set(sys.stdlib_module_names)
 MODULES = sorted(SRC.rglob("*.py"))
 
@@ -22,7 +22,8 @@ MODULES = sorted(SRC.rglob("*.py"))
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "receipt": (set(), {"pydantic"}),
-    "request": ({"errors"}, {"pydantic", "pydantic_core"}),
+    "explain": ({"errors"}, {"pydantic"}),
+    "request": ({"errors", "explain"}, {"pydantic", "pydantic_core"}),
     "spec": ({"errors"}, {"pydantic"}),
     "adapter": ({"errors", "spec"}, {"pydantic"}),
     "settings": ({"errors"}, set()),
@@ -41,16 +42,31 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "tasks": (LAYER0 | {"annotate", "core", "prompt", "train", "engines"}, {"numpy", "PIL"}),
     "data": (LAYER0 | {"core", "prompt", "policy", "provenance", "annotate"}, {"numpy", "PIL", "pyarrow", "pyvips"}),
     "evaluate": (LAYER0 | {"core", "engines", "data", "annotate"}, {"numpy", "PIL"}),
-    "resolve": (LAYER0 | {"core", "engines"}, set()),
+    "docket": (LAYER0 | {"gallery", "provenance"}, set()),
+    "replay": (LAYER0, set()),
+    "resolve": (LAYER0 | {"core", "engines", "prompt"}, set()),
     "intake": (LAYER0 | {"prompt", "resolve", "tasks"}, {"pydantic"}),
     "proof": (LAYER0 | {"provenance", "tasks"}, {"numpy"}),
     "studio": (
         LAYER0
-        | {"core", "engines", "gallery", "intake", "policy", "prompt", "proof", "provenance", "resolve", "tasks"},
+        | {
+            "core",
+            "docket",
+            "engines",
+            "gallery",
+            "intake",
+            "policy",
+            "prompt",
+            "proof",
+            "provenance",
+            "replay",
+            "resolve",
+        }
+        | {"tasks"},
         {"numpy", "PIL"},
     ),
     "personal": (
-        LAYER0 | {"core", "data", "engines", "gallery", "prompt", "tasks", "train"},
+        LAYER0 | {"annotate", "core", "data", "engines", "gallery", "prompt", "tasks", "train"},
         {"numpy", "PIL"},
     ),
     "cli": (
@@ -122,7 +138,7 @@ def test_train_knows_only_the_contract_of_engines() -> None:
     taught = {f"fantascope.engines.{name}" for name in ("latent_encode", "latent_parts", "weights")}
     for path in (SRC / "train").rglob("*.py"):
         for name in imports(path):
-            also = taught if path.stem.startswith("personal_") else set()
+            also = taught if path.parent.name == "personal" else set()
             assert not name.startswith("fantascope.engines") or name in allowed | also, (path, name)
 
 

@@ -17,6 +17,8 @@ from fantascope.provenance.verify import verify
 from fantascope.settings import Settings
 from fantascope.spec import EMBEDDED, SPECS
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 PROMPT = "a pink elephant on a blue background"
 BLUE, PINK = np.array([48, 100, 225]), np.array([252, 130, 184])
 

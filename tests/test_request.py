@@ -77,7 +77,7 @@ def test_bad_fields_are_named(fields: dict[str, Any], param: str, words: str) ->
 
 
 def test_every_text_field_is_found_by_its_type() -> None:
-    assert Imagine.fields_of(TEXT) == ["prompt", "negative_prompt"]
+    assert Imagine.fields_of(TEXT) == ["prompt", "negative_prompt", "said"]
     assert Imagine.fields_of(PICTURE) == ["controls"]
     request = Imagine(prompt="a", negative_prompt="b")
     assert list(request.walk(TEXT)) == [("prompt", "a"), ("negative_prompt", "b")]

@@ -28,6 +28,7 @@ def pomo(studio: Studio) -> Applied:
         with tempfile.TemporaryDirectory() as folder:
             photos, _ = draw(Path(folder))
             few = {"steps": 2, "class_pictures": 2, "batch": 1, "class_batch": 1, "samples": 0} if QUICK else {}
+            few |= {"companions": 1} if QUICK else {}
             for event in teach(Lesson(tuple(photos), "pomo", "alien", **SAID, **few), studio):
                 if isinstance(event, Learning):
                     print(f"learning {event.step}/{event.steps}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -118,16 +119,24 @@ def collection(folder: Path) -> dict[str, Adapter]:
 
 
 def find_adapter(name: str, folder: Path) -> Adapter:
-    """Return the adapter of this name.
+    """Return the adapter of this name. Raises as `find_adapters`."""
+    return find_adapters((name,), folder)[0]
+
+
+def find_adapters(names: Iterable[str], folder: Path) -> list[Adapter]:
+    """Return the adapters of these names: the folder is listed once, and their records alone are read.
 
     Raises:
-        UnknownName: there is none; the nearest names are offered.
-        InvalidValue: its record cannot be read.
+        UnknownName: there is none of one name; the nearest names are offered.
+        InvalidValue: a record cannot be read.
     """
     known = {path.stem: path for path in folder.glob("*.json")}
-    if name not in known:
-        raise UnknownName("adapter", name, known, param="adapters", hint="fantascope adapters list")
-    adapter = read_adapter(known[name])
-    if adapter.name != name:
-        raise InvalidValue(f"{known[name]} is the record of {adapter.name!r}.", param="adapters")
-    return adapter
+    found = []
+    for name in names:
+        if name not in known:
+            raise UnknownName("adapter", name, known, param="adapters", hint="fantascope adapters list")
+        adapter = read_adapter(known[name])
+        if adapter.name != name:
+            raise InvalidValue(f"{known[name]} is the record of {adapter.name!r}.", param="adapters")
+        found.append(adapter)
+    return found

@@ -6,6 +6,7 @@
     │   ├── UnknownName                 unknown_name         400   no such sampler, model, format, task …
     │   ├── InvalidPicture              invalid_picture      400   a picture cannot be read safely
     │   ├── UnclearInstruction          unclear_instruction  422   an edit can be read in two ways, or in none
+    │   ├── PromptError                 prompt_error         400   a prompt breaks the rules of its grammar
     │   └── PolicyRefused               policy_refused       403   a rule says no, and says why
     ├── CreditError                     insufficient_credit  402   the ledger cannot hold the quote
     ├── ModelError                      model_error          500
@@ -116,6 +117,32 @@ class UnclearInstruction(RequestError):
     def as_dict(self) -> dict[str, Any]:
         offered = [{"said": reading.said, "after": reading.after} for reading in self.readings]
         return super().as_dict() | {"readings": offered}
+
+
+class PromptError(RequestError):
+    """A prompt breaks the rules of its grammar.
+
+    Args:
+        message: What was wrong and what is allowed.
+        text: The prompt.
+        at: Where in it, in characters from 0.
+
+    Attributes:
+        at: As given.
+        near: The text around that place, at most 40 characters.
+    """
+
+    code = "prompt_error"
+
+    def __init__(
+        self, message: str, text: str = "", at: int = 0, *, param: str | None = "prompt", hint: str | None = None
+    ) -> None:
+        self.at, self.near = at, text[max(0, at - 20) : at + 20]
+        where = f" (at character {at}, near {self.near!r})" if self.near else ""
+        super().__init__(f"{message}{where}", param=param, hint=hint)
+
+    def as_dict(self) -> dict[str, Any]:
+        return super().as_dict() | {"at": self.at, "near": self.near}
 
 
 class PolicyRefused(RequestError):
@@ -238,6 +265,7 @@ __all__ = [
     "ModelNotFound",
     "NotFound",
     "PolicyRefused",
+    "PromptError",
     "ProvenanceError",
     "ReplayDiffers",
     "RequestError",

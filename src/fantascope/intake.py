@@ -5,6 +5,7 @@ It is what turns a request of a person's words into one that holds artifact ids 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from fantascope.artifact import Artifact
 from fantascope.errors import InvalidPicture, InvalidValue, NotFound, StorageError, UnclearInstruction
 from fantascope.request import PICTURE, Cutout, Edit, Erase, Expand, Fill, Request, Turn, Vary
 from fantascope.resolve import Given
+
+log = logging.getLogger(__name__)
 
 MOST_BYTES = 64 * 2**20
 LONGEST_SHOWN = 200
@@ -102,8 +105,8 @@ def _known(artifact: Artifact) -> Given:
     from fantascope.tasks.pixels import open_pixels
 
     height, width, channels = open_pixels(artifact).shape
-    told = artifact.receipt.request.get("prompt") if artifact.receipt is not None else None
-    return Given(width, height, told or None, channels == 4)
+    made = artifact.receipt.request if artifact.receipt is not None else {}
+    return Given(width, height, made.get("prompt") or None, channels == 4, made.get("grammar"))
 
 
 def read_words(
@@ -132,7 +135,7 @@ def read_words(
     from fantascope.prompt.setting import on_plain, setting_of
 
     if isinstance(request, (Expand, Fill, Vary)) and request.prompt is None:
-        own = given[request.picture].prompt
+        own = given[request.picture].words
         shown = own if own else _described(request.picture, describe)
         if isinstance(request, Expand):
             return request.replace(prompt=setting_of(shown)) if shown else request
@@ -149,7 +152,7 @@ def read_words(
         return request
     if turns is not None:
         return request
-    before = getattr(request, "before", None) or given[request.picture].prompt or describe(request.picture, words)
+    before = getattr(request, "before", None) or given[request.picture].words or describe(request.picture, words)
     by = "grammar"
     try:
         readings = read_instructions(words, before, embed)
@@ -172,3 +175,35 @@ def _described(picture: str, describe: Callable[[str, str], str]) -> str:
         return describe(picture, "")
     except InvalidValue:
         return ""
+
+
+REWORDED = ("imagine", "tile", "blend", "vary", "fill", "cutout")
+"""Tasks whose prompt is painted as it was written."""
+
+
+def known_words(request: Any, spec: Any, embed: Callable[[Sequence[str]], Any], keep: Sequence[str] = ()) -> Any:
+    """Return the request with a prompt in words that the checkpoint knows; `said` holds what was written then.
+
+    Only the embedded checkpoint says what it knows; for all others the prompt stays. Every change is logged, and so is
+    a thing that is not known: the nearest known name is offered.
+
+    Args:
+        spec: The model, or None.
+        keep: Words that stay: the trigger words of adapters.
+    """
+    if spec is None or spec.family != "embedded" or spec.kind != "embedded" or request.task not in REWORDED:
+        return request
+    if not request.prompt:
+        return request
+    from fantascope.prompt.known import embedded_vocabulary, reword
+
+    read = reword(request.prompt, embedded_vocabulary(), embed, keep)
+    for change in read.changes:
+        log.info("%r read as %r: %s, %.2f", change.said, change.read, change.why, change.score)
+    for one in read.unknown:
+        near = f"; nearest: {', '.join(one.nearest)}" if one.nearest else ""
+        log.info("%s does not know %r%s.", spec.name, one.words, near)
+    if not read.changes:
+        return request
+    said = getattr(request, "said", None)
+    return request.replace(prompt=read.prompt, said=said if said is not None else request.prompt)

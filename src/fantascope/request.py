@@ -14,7 +14,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_serializer
 from pydantic_core import PydanticCustomError
 
-from fantascope.errors import InvalidValue, RequestError, UnknownName
+from fantascope.errors import InvalidValue, UnknownName
+from fantascope.explain import explain
 
 MAX_TEXT = 32_000
 """Longest text of any field, in characters (what GPT image models accept)."""
@@ -84,7 +85,7 @@ class Request(BaseModel):
         try:
             super().__init__(**data)
         except ValidationError as error:
-            raise _explain(error, type(self)) from None
+            raise explain(error, type(self)) from None
 
     @classmethod
     def fields_of(cls, kind: Kind) -> list[str]:
@@ -104,7 +105,8 @@ class Request(BaseModel):
 
     def replace(self, **changes: Any) -> Any:
         """Return a validated copy with some fields changed."""
-        return type(self)(**(self.model_dump() | changes))
+        plain = {"grammar": "plain"} if getattr(self, "grammar", None) == "plain" else {}
+        return type(self)(**(self.model_dump() | plain | changes))
 
 
 class Making(Request):
@@ -177,6 +179,17 @@ class Applied(BaseModel):
         return self.start <= share <= self.end
 
 
+LATER: dict[str, tuple[Any, ...]] = {
+    "adapters": (None, (), []),
+    "grammar": (None, "plain"),
+    "chaos": (None, 1.0),
+    "anchor": (None,),
+    "stop": (None, 1.0),
+    "said": (None,),
+}
+"""Fields that came after the first records -> the values with which a record is what it was without them."""
+
+
 class Painting(Making):
     """What every request that paints has in common.
 
@@ -197,12 +210,23 @@ class Painting(Making):
     clip_skip: int | None = Field(None, ge=0, le=11, description="text encoder layers left out at the end")
     controls: tuple[Control, ...] | None = Field(None, max_length=4, description="maps that steer the picture")
     adapters: tuple[Applied, ...] | None = Field(None, max_length=16, description="adapters that change the model")
+    grammar: Literal["plain", "a1111"] | None = Field(
+        None, description="how the prompts are read: plain, or a1111 with its weights and changes on the way"
+    )
+    chaos: float | None = Field(
+        None, ge=0, le=1, allow_inf_nan=False, description="how far apart the pictures start: 0 alike, 1 each its own"
+    )
+    anchor: int | None = Field(None, ge=0, le=MAX_SEED, description="seed of the start that chaos leads away from")
+    stop: float | None = Field(
+        None, ge=0.1, le=1, allow_inf_nan=False, description="share of the steps after which the guess is taken"
+    )
+    said: Text | None = Field(None, description="the prompt as it was written, before it was expanded or reworded")
 
     @model_serializer(mode="wrap")
     def _lean(self, dump: Any) -> dict[str, Any]:
-        """Leave adapters out where there are none: records from before there were any keep their id."""
+        """Leave out what changes nothing: records from before there were these fields keep their id."""
         data: dict[str, Any] = dump(self)
-        return data if data.get("adapters") else {name: value for name, value in data.items() if name != "adapters"}
+        return {name: value for name, value in data.items() if name not in LATER or value not in LATER[name]}
 
 
 class Imagine(Painting):
@@ -469,26 +493,3 @@ def _holds(annotation: Any, kind: Kind) -> bool:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return any(_marked(field, kind) for field in annotation.model_fields.values())
     return any(_holds(inner, kind) for inner in getattr(annotation, "__args__", ()))
-
-
-def _explain(error: ValidationError, cls: type[Request]) -> RequestError:
-    """Turn pydantic's report into one error that names the first field that is wrong."""
-    first = error.errors(include_url=False)[0]
-    param = str(first["loc"][0]) if first["loc"] else None
-    if first["type"] == "extra_forbidden":
-        known = [name for name in cls.model_fields if name != "task"]
-        return UnknownName("field", str(param), known, param=param)
-    value = first.get("input")
-    if first["type"] == "literal_error":
-        allowed = [part.strip("' ") for part in first["ctx"]["expected"].replace(" or ", ", ").split(",")]
-        return UnknownName(str(param), str(value), allowed, param=param)
-    if first["type"] == "missing":
-        return InvalidValue(f"{param} is missing.", param=param)
-    said = first["msg"][0].lower() + first["msg"][1:]
-    shown = "" if isinstance(value, str) and first["type"] in ("too_long", "empty") else f" (given: {_short(value)})"
-    return InvalidValue(f"{param}: {said}{shown}.", param=param)
-
-
-def _short(value: Any, limit: int = 60) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"

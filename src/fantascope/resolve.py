@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import secrets
 from collections.abc import Mapping
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from fantascope.adapter import Adapter
     from fantascope.engines.base import Choice
 
+log = logging.getLogger(__name__)
+
+SPOKEN = ("imagine", "vary", "fill", "expand", "blend", "upscale", "tile")
+"""Tasks whose prompts may be in a grammar: all others read or rewrite them as plain sentences."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -29,13 +35,23 @@ class Job:
 
 @dataclass(frozen=True)
 class Given:
-    """A picture that a request starts from: its size in pixels, upright, the prompt it was made from, if any, and
-    whether a part of it is transparent."""
+    """A picture that a request starts from: its size in pixels, upright, the prompt it was made from, if any, whether
+    a part of it is transparent, and the grammar of the prompt, if it is not plain."""
 
     width: int
     height: int
     prompt: str | None = None
     clear: bool = False
+    grammar: str | None = None
+
+    @property
+    def words(self) -> str | None:
+        """The prompt without the marks of its grammar."""
+        if self.prompt is None or self.grammar is None:
+            return self.prompt
+        from fantascope.prompt.grammar import readings
+
+        return next(iter(readings(self.prompt, self.grammar)), None)
 
 
 def resolve(
@@ -63,6 +79,7 @@ def resolve(
             fields[name] = value
     if isinstance(request, Painting):
         _names(fields, spec)
+        _grammar(fields, request, spec, given or {})
     source = fields.get("picture")
     if source is not None and request.task != "tile":
         _own_size(request, fields, spec, (given or {})[source])
@@ -108,6 +125,37 @@ def _task(fields: dict[str, Any], given: Mapping[str, Given]) -> None:
             )
         if min(weights) < 0 or not 0 < sum(weights) < math.inf:
             raise InvalidValue("Weights are numbers from 0 on, and one of them is above it.", param="weights")
+
+
+def _grammar(fields: dict[str, Any], request: Painting, spec: Spec, given: Mapping[str, Given]) -> None:
+    """Settle how the prompts are read, check them, and turn the adapters they name into adapters of the request."""
+    from fantascope.prompt.grammar import a1111, speech
+
+    able = fields["task"] in SPOKEN and spec.family != "pipeline" and fields["engine"] != "pipeline"
+    told, texts = request.grammar, (fields["prompt"], fields["negative_prompt"] or "")
+    source = getattr(request, "picture", None)
+    if told is None and able:
+        inherited = request.prompt is None and source is not None and given[source].grammar == "a1111"
+        told = "a1111" if inherited or any(map(a1111.is_explicit, texts)) else None
+        if told is not None:
+            log.info("grammar a1111: %s", "that of the picture" if inherited else "a prompt holds marks of it")
+    fields["grammar"] = told
+    if told != "a1111":
+        return
+    if fields["task"] not in SPOKEN:
+        raise InvalidValue(
+            f"The grammar a1111 is read by {', '.join(SPOKEN)}; {fields['task']!r} reads plain words.", param="grammar"
+        )
+    prompt = a1111.parse(texts[0])
+    against = a1111.parse(texts[1], negative=True, param="negative_prompt")
+    for one in (prompt, against):
+        speech.states(one, fields["steps"])
+    named = a1111.adapters(prompt)
+    if named:
+        fields["prompt"] = a1111.without_adapters(texts[0])
+        whole = {"start": 0.0, "end": 1.0, "blocks": None}
+        rows = [{"name": one.name, "weight": one.weight, **whole} for one in named]
+        fields["adapters"] = (*(fields.get("adapters") or ()), *rows)
 
 
 def _own_size(request: Any, fields: dict[str, Any], spec: Spec, picture: Given) -> None:
@@ -208,6 +256,11 @@ def _seed(fields: dict[str, Any]) -> None:
         raise InvalidValue(
             f"Seed {fields['seed']} with {fields['n']} pictures passes {MAX_SEED}; the highest is {last}.", param="seed"
         )
+    chaos, anchor = fields.get("chaos"), fields.get("anchor")
+    if chaos is None and anchor is not None:
+        raise InvalidValue("An anchor says where chaos leads away from; no chaos is given.", param="anchor")
+    if chaos is not None and anchor is None:
+        fields["anchor"] = fields["seed"]
 
 
 def _limits(fields: dict[str, Any], spec: Spec) -> None:
@@ -234,14 +287,14 @@ def adapters_of(request: Any, settings: Settings) -> list[Adapter]:
     """
     if not getattr(request, "adapters", None):
         return []
-    from fantascope.adapter import find_adapter
+    from fantascope.adapter import find_adapters
 
-    return [find_adapter(applied.name, settings.adapters) for applied in request.adapters]
+    return find_adapters([applied.name for applied in request.adapters], settings.adapters)
 
 
 def _adapters(fields: dict[str, Any], spec: Spec, settings: Settings) -> None:
     """Check that the adapters are in the collection, and that the model can take them and the prompt calls for them."""
-    from fantascope.adapter import find_adapter
+    from fantascope.adapter import find_adapters
 
     said = f"{fields['prompt']} {fields['negative_prompt'] or ''}".lower()
     still = fields.get("strength") == 0 or fields.get("detail") == 0
@@ -251,8 +304,7 @@ def _adapters(fields: dict[str, Any], spec: Spec, settings: Settings) -> None:
     for name in names:
         if names.count(name) > 1:
             raise InvalidValue(f"The adapter {name!r} is given twice; give it once, with one weight.", param="adapters")
-    for applied in fields["adapters"]:
-        adapter = find_adapter(applied["name"], settings.adapters)
+    for applied, adapter in zip(fields["adapters"], find_adapters(names, settings.adapters), strict=True):
         if adapter.family != spec.family:
             raise InvalidValue(
                 f"The adapter {adapter.name!r} was made for {adapter.base!r} ({adapter.family}) and does not fit "

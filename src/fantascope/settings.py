@@ -24,6 +24,8 @@ class Settings:
         offline: Never ask a model hub (`FANTASCOPE_OFFLINE` or `HF_HUB_OFFLINE`).
         runtime: `openvino` or `onnxruntime` for the graph engine, empty lets it choose (`FANTASCOPE_RUNTIME`).
         commercial: Whether what is made is used commercially; None where nobody said (`FANTASCOPE_COMMERCIAL`).
+        rules: An organisation's own rules, which add to those that ship (`FANTASCOPE_RULES`).
+        rules_loosen: Whether they may also loosen them (`FANTASCOPE_RULES_LOOSEN`).
         language_url: Address of an OpenAI-compatible API, up to `/v1`, that is asked for instructions the grammar does
             not understand; empty asks nobody (`FANTASCOPE_LANGUAGE_URL`).
         language_model: The model named to it (`FANTASCOPE_LANGUAGE_MODEL`).
@@ -38,6 +40,8 @@ class Settings:
     offline: bool = False
     runtime: str = ""
     commercial: bool | None = None
+    rules: Path | None = None
+    rules_loosen: bool = False
     language_url: str = ""
     language_model: str = ""
     language_key: str = field(default="", repr=False)
@@ -60,6 +64,8 @@ class Settings:
             offline=_flag("FANTASCOPE_OFFLINE") or _flag("HF_HUB_OFFLINE"),
             runtime=_choice("FANTASCOPE_RUNTIME", ("", "openvino", "onnxruntime")),
             commercial=_flag("FANTASCOPE_COMMERCIAL") if env.get("FANTASCOPE_COMMERCIAL") else None,
+            rules=Path(own).expanduser().absolute() if (own := env.get("FANTASCOPE_RULES")) else None,
+            rules_loosen=_flag("FANTASCOPE_RULES_LOOSEN"),
             language_url=env.get("FANTASCOPE_LANGUAGE_URL", ""),
             language_model=env.get("FANTASCOPE_LANGUAGE_MODEL", ""),
             language_key=env.get("FANTASCOPE_LANGUAGE_KEY", ""),
@@ -81,9 +87,19 @@ class Settings:
         return self.home / "adapters"
 
     @property
+    def wildcards(self) -> Path:
+        """Folder of the text files that `__name__` in a dynamic prompt is drawn from."""
+        return self.home / "wildcards"
+
+    @property
     def keys(self) -> Path:
         """Folder of the signing key and certificates, mode 0700."""
         return self.home / "keys"
+
+    @property
+    def judges(self) -> Path:
+        """Folder of the picture classifier, once it was installed."""
+        return self.home / "judges"
 
     @property
     def cache(self) -> Path:

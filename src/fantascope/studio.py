@@ -25,9 +25,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fantascope.artifact import MEDIA_TYPES, Artifact, Output, Step
-from fantascope.errors import FantascopeError, InvalidValue, NotFound, PolicyRefused, ProvenanceError, ReplayDiffers
+from fantascope.docket import Case, Docket
+from fantascope.errors import FantascopeError, InvalidValue, NotFound, ProvenanceError
 from fantascope.receipt import Batch, Cost, Receipt, Verdict, receipt_id
-from fantascope.request import PICTURE, Imagine, Request, parse_request
+from fantascope.replay import compare, replayable
+from fantascope.request import PICTURE, TEXT, Imagine, Request
 from fantascope.resolve import Job, adapters_of, resolve
 from fantascope.settings import Settings
 from fantascope.spec import Spec, catalogue
@@ -54,7 +56,7 @@ class Studio:
 
     Args:
         settings: Where things are; read from the environment when not given.
-        judges: Callables that judge finished pictures, in order.
+        judges: Callables that judge pictures, in order; where None, the classifier that was installed, if it was.
         read_only: Look, and write nothing: works on a read-only disk.
 
     Example:
@@ -67,11 +69,11 @@ class Studio:
         self,
         settings: Settings | None = None,
         *,
-        judges: Sequence[Judge] = (),
+        judges: Sequence[Judge] | None = None,
         read_only: bool = False,
     ) -> None:
         self.settings = settings if settings is not None else Settings.from_env()
-        self.judges = tuple(judges)
+        self._judges = judges
         self.read_only = read_only
 
     @property
@@ -98,7 +100,26 @@ class Studio:
         """The rules in force."""
         from fantascope.policy import Policy
 
-        return Policy.load()
+        return Policy.of(self.settings)
+
+    @cached_property
+    def judges(self) -> tuple[Judge, ...]:
+        """Who looks at pictures; nobody, where no classifier is installed: the verdicts say so.
+
+        Raises:
+            BrokenModelFile: what is installed is not the classifier that is known.
+        """
+        from fantascope.engines.classifier import Classifier, installed
+
+        if self._judges is not None or not installed(self.settings):
+            return tuple(self._judges or ())
+        eye = Classifier.load(self.settings)
+        return tuple(self.policy.picture_judges(eye.facts.classes, eye.classify))
+
+    @cached_property
+    def docket(self) -> Docket:
+        """Where refusals are logged, and what was allowed on appeal is found."""
+        return Docket(self.gallery, self.settings, self.policy.data.final)
 
     def embed(self, texts: Sequence[str]) -> Any:
         """Return sentence embeddings `(N, 384)` float32 of unit length, by the embedded text encoder."""
@@ -117,14 +138,17 @@ class Studio:
         """
         return self._walk(self.resolve(request), None)
 
-    def resolve(self, request: Request) -> Job:
-        """Take the pictures of a request in, read what it says in words, and fill every open field."""
-        from fantascope.intake import read_words, take_in
+    def resolve(self, request: Request, *, typed: bool = True) -> Job:
+        """Take the pictures of a request in, read its words (a record's stay as they are), fill open fields."""
+        from fantascope.intake import known_words, read_words, take_in
 
         request, given = take_in(request, self.gallery)
         spec = self.specs.get(getattr(request, "model", None) or self.settings.model)
         follows = spec is not None and spec.follows
         read = read_words(request, given, self.embed, self.describe, self._ask(), follows=follows)
+        if typed:
+            keep = [word for one in adapters_of(read, self.settings) for word in one.trigger]
+            read = known_words(read, spec, self.embed, keep)
         return resolve(read, self.specs, self.settings, given)
 
     def _ask(self) -> Any:
@@ -170,7 +194,7 @@ class Studio:
                         share = self._share(quote, wanted, kept)
                         artifact = self._finish(job, engine, event, verdicts, share, time.perf_counter() - started)
                         if recorded is not None and artifact.receipt is not None:
-                            _compare(recorded, artifact.receipt)
+                            compare(recorded, artifact.receipt)
                         artifact = self.gallery.put(artifact, hold=hold, credits=share)
                         kept += 1
                         yield artifact
@@ -188,25 +212,32 @@ class Studio:
         """
         used: list[Any] = [spec, *adapters_of(request, self.settings)]
         licences = [self.policy.check_licence(one, commercial=self.settings.commercial) for one in used]
-        return _allowed([*licences, *self.policy.judge_request(request, embed=self.embed)])
+        found = [*licences, *self.policy.judge_request(request, embed=self.embed)]
+        case = Case.of_texts(request.task, request.walk(TEXT), private=getattr(request, "private", False))
+        return self.docket.settle(found, case)
 
     def _judge_pictures(self, request: Request) -> tuple[Verdict, ...]:
         """Judge every picture that was handed in with a request."""
         from fantascope.tasks.pixels import open_pixels
 
-        refs = [ref for _, ref in request.walk(PICTURE)] if self.judges else []
-        return self.look_at([open_pixels(self.gallery.get(ref)) for ref in refs])
+        refs = dict.fromkeys(ref for _, ref in request.walk(PICTURE))
+        if not refs:
+            return ()
+        return self.look_at([open_pixels(self.gallery.get(ref)) for ref in refs] if self.judges else [], request.task)
 
-    def look_at(self, pictures: Sequence[Any]) -> tuple[Verdict, ...]:
-        """Judge pictures `(H, W, 3 or 4)` uint8 that were handed in; raises `PolicyRefused` for the first refused."""
-        return _allowed(self.policy.check_pictures(pictures, self.judges))
+    def look_at(self, pictures: Sequence[Any], task: str = "given") -> tuple[Verdict, ...]:
+        """Judge pictures `(H, W, 3 or 4)` uint8, handed in or made; raises `PolicyRefused` for the first refused."""
+        found = self.policy.check_pictures(pictures, self.judges)
+        if all(verdict.allowed for verdict in found):
+            return tuple(found)
+        return self.docket.settle(found, Case.of_pictures(task, list(pictures)))
 
     def _looked_at(self, step: Step, private: bool) -> Step:
         """Judge the pictures of a preview like finished ones: nothing is shown that would be refused."""
         if step.preview is None:
             return step
         for pixels in step.preview if self.judges else ():
-            _allowed(self.policy.check_pictures(pixels, self.judges))
+            self.look_at([pixels], "preview")
         return replace(step, private=private)
 
     def again(self, source: str | Path) -> Iterator[Step | Replay]:
@@ -226,7 +257,7 @@ class Studio:
                 f"{source} is a contact sheet.",
                 hint="Make its pictures again instead: " + " ".join(p[7:19] for p in recorded.parents),
             )
-        for event in self._walk(self.resolve(_replayable(recorded)), recorded):
+        for event in self._walk(self.resolve(replayable(recorded), typed=False), recorded):
             yield event if isinstance(event, Step) else Replay(event, recorded)
 
     def record(self, source: str | Path) -> Receipt:
@@ -257,8 +288,8 @@ class Studio:
             hint=f"fantascope verify {path}" if not found.private else "Run it where the picture was made.",
         )
 
-    def sheet(self, artifacts: Sequence[Artifact]) -> Artifact:
-        """Seal and keep a contact sheet of pictures; their ids are its parents. It costs nothing.
+    def sheet(self, artifacts: Sequence[Artifact], labels: Sequence[str] = ()) -> Artifact:
+        """Seal and keep a contact sheet of pictures, over labels if given; their ids are its parents. It costs nothing.
 
         Raises:
             InvalidValue: there is no picture to show, or one of them has no record.
@@ -287,7 +318,7 @@ class Studio:
                 "private": private,
             }
         )
-        pixels = contact_sheet([np.asarray(artifact.image()) for artifact in artifacts])
+        pixels = contact_sheet([np.asarray(artifact.image()) for artifact in artifacts], labels)
         return self.gallery.put(self._seal(Output(pixels, 0, 0), draft, "png", 95, artifacts))
 
     def _perform(self, job: Job, engine: Engine) -> Iterator[Step | Output]:
@@ -319,7 +350,7 @@ class Studio:
         seconds: float,
     ) -> Artifact:
         """Judge one output, write down what was done and seal it."""
-        looked = _allowed(self.policy.check_pictures(output.pixels, self.judges))
+        looked = self.look_at([output.pixels], job.request.task)
         request = job.request.replace(n=1, seed=output.seed, preview=False)
         parents = list(dict.fromkeys(ref for _, ref in request.walk(PICTURE)))
         opened = [self.gallery.get(ref) for ref in parents]
@@ -335,7 +366,7 @@ class Studio:
             ran=ran.model_copy(update={"reasons": (*job.choice.reasons, *own)}),
             pixels_sha256="",
             parents=tuple(parents),
-            verdicts=(*verdicts, *looked),
+            verdicts=tuple(dict.fromkeys((*verdicts, *looked))),
             policy=self.policy.hash,
             cost=Cost(credits=credits, seconds=round(seconds, 3)),
             attribution=tuple(dict.fromkeys((*credit, *inherited(opened)))),
@@ -414,14 +445,6 @@ def imagine(prompt: str, **fields: Any) -> Artifact:
     raise FantascopeError("The engine gave no picture.")
 
 
-def _allowed(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
-    """Return the verdicts, or raise the first one that refuses."""
-    for verdict in verdicts:
-        if not verdict.allowed:
-            raise PolicyRefused(verdict, param=verdict.subject or None)
-    return tuple(verdicts)
-
-
 @cache
 def _import_ahead() -> None:
     """Import what every run needs later, while the text encoder loads: 0.2 s of a cold start, most of it SQLAlchemy."""
@@ -459,41 +482,3 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:
         return False
-
-
-def _replayable(recorded: Receipt) -> Request:
-    """Return the request that makes the recorded picture, in its batch where the exactness class needs it."""
-    request = parse_request(dict(recorded.request))
-    seed = recorded.request.get("seed")
-    if seed is None:
-        raise NotFound("The record names no seed, so it cannot be run again.")
-    pinned = {"engine": recorded.ran.engine, "precision": recorded.ran.precision, "device": recorded.ran.device}
-    batch, before = recorded.batch, recorded.batch.index - recorded.batch.first
-    if recorded.ran.exactness == "bit-exact" or batch.n == 1 or not 0 <= before < batch.n:
-        return request.replace(**pinned, n=1)  # type: ignore[no-any-return]
-    return request.replace(**pinned, n=batch.n, seed=seed - before)  # type: ignore[no-any-return]
-
-
-def _compare(recorded: Receipt, found: Receipt) -> None:
-    """Raise `ReplayDiffers` with the first thing that differs, if the pixels do."""
-    if recorded.pixels_sha256 == found.pixels_sha256:
-        return
-    before = {w.part: w.sha256 for w in recorded.ran.weights}
-    after = {w.part: w.sha256 for w in found.ran.weights}
-    for part in sorted(before | after):
-        if before.get(part) != after.get(part):
-            raise ReplayDiffers(f"The hash of the {part} weights", before.get(part), after.get(part))
-    for field in ("engine", "runtime", "device", "precision", "threads"):
-        old, new = getattr(recorded.ran, field), getattr(found.ran, field)
-        if old != new:
-            raise ReplayDiffers(f"The {field}", old, new)
-    for name in sorted(recorded.ran.versions | found.ran.versions):
-        old, new = recorded.ran.versions.get(name), found.ran.versions.get(name)
-        if old != new:
-            raise ReplayDiffers(f"The version of {name}", old, new)
-    raise ReplayDiffers(
-        "The hash of the pixels",
-        recorded.pixels_sha256[:16],
-        found.pixels_sha256[:16],
-        hint=f"Everything recorded agrees; the exactness class of this engine is {recorded.ran.exactness!r}.",
-    )

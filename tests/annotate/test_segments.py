@@ -107,9 +107,9 @@ def test_every_pixel_is_in_a_region() -> None:
         assert len({region.colour for region in found if region.kind is None}) == len(found)
 
 
-def test_with_the_embedded_detector(home: Path) -> None:
-    detector = Detector.load(Settings(home=home, threads=1))
-    tools = Tools(weights=home, look=lambda picture: detector.look([picture])[0])
+def test_with_the_embedded_detector(warm: Path) -> None:
+    detector = Detector.load(Settings(home=warm, threads=1))
+    tools = Tools(weights=warm, look=lambda picture: detector.look([picture])[0])
     picture = embedded("strawberries")
     found = annotate("regions", picture, tools=tools)
     assert found.shape == picture.shape

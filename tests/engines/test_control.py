@@ -145,7 +145,7 @@ def test_engines_that_cannot_be_steered_are_passed_over(home: Path) -> None:
         choose(SPECS["echo"], asked, Settings(home=home))
 
 
-def test_both_engines_steer_the_embedded_checkpoint_alike(home: Path) -> None:
+def test_both_engines_steer_the_embedded_checkpoint_alike(warm: Path) -> None:
     """The network that ships, on graphs and on modules: the same picture."""
     spec = SPECS["embedded"]
     map_ = np.zeros((128, 128, 3), np.uint8)
@@ -154,8 +154,8 @@ def test_both_engines_steer_the_embedded_checkpoint_alike(home: Path) -> None:
     made = []
     for name in ("graph", "latent"):
         asked_for = {"engine": name, "precision": "fp32", "controls": [{"kind": "canny", "network": None}]}
-        choice = choose(spec, asked_for, Settings(home=home))
-        engine = construct(spec, choice, Settings(home=home))
+        choice = choose(spec, asked_for, Settings(home=warm))
+        engine = construct(spec, choice, Settings(home=warm))
         asked = tiny.ask("a cat", width=128, height=128, steps=3)
         made.append([_only(engine.render(asked, Inputs(steers=one))) for one in steers])
         engine.close()
@@ -163,16 +163,16 @@ def test_both_engines_steer_the_embedded_checkpoint_alike(home: Path) -> None:
         assert np.abs(ours - theirs).mean() < 0.5
     assert np.abs(made[0][0] - made[0][1]).mean() > 1 and np.abs(made[0][1] - made[0][2]).mean() > 1
     with pytest.raises(Unsupported, match="takes canny"):
-        _only(construct(spec, choice, Settings(home=home)).render(asked, Inputs(steers=(Steer("pose", map_),))))
+        _only(construct(spec, choice, Settings(home=warm)).render(asked, Inputs(steers=(Steer("pose", map_),))))
 
 
 @pytest.mark.parametrize("kind", ["canny", "fake_scribble"])
-def test_the_network_that_ships_is_followed(home: Path, kind: str) -> None:
+def test_the_network_that_ships_is_followed(warm: Path, kind: str) -> None:
     """A painted thing's map, moved to where it is never painted by itself: what is painted lies on its lines."""
     from fantascope.annotate import annotate
     from fantascope.evaluate.control import agreement
 
-    settings = Settings(home=home)
+    settings = Settings(home=warm)
     engine = construct(SPECS["embedded"], choose(SPECS["embedded"], {"engine": "graph"}, settings), settings)
     free, led = [], []
     for prompt in ("a camel", "a castle", "three pears"):

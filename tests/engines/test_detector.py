@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from tests.homes import lend
 
 from fantascope.engines.detector import DETECTOR, LABELS, WEIGHTS, Detector, Found, Labels, _sized, overlap, read_labels
 from fantascope.errors import BrokenModelFile, InvalidValue, ModelNotFound
@@ -22,7 +23,7 @@ SETTINGS = Settings(threads=1)
 
 @pytest.fixture(scope="module")
 def detector(tmp_path_factory: pytest.TempPathFactory) -> Detector:
-    return Detector.load(Settings(home=tmp_path_factory.mktemp("home"), threads=1))
+    return Detector.load(Settings(home=lend(tmp_path_factory.mktemp("home")), threads=1))
 
 
 def disc(box: tuple[int, int, int, int], side: int = 128) -> Any:

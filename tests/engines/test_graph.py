@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.homes import lend
 
 from fantascope.artifact import Output, Step
 from fantascope.engines.base import Choice, LatentEngine
@@ -33,8 +34,7 @@ def wish(prompt: str = "a pink elephant", **fields: Any) -> Imagine:
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Shares compiled graphs between the tests of this folder."""
-    return Settings(home=tmp_path_factory.getbasetemp() / "graphs", threads=1)
+    return Settings(home=lend(tmp_path_factory.mktemp("graph")), threads=1)
 
 
 @pytest.fixture(scope="module")

@@ -60,10 +60,10 @@ def wanted() -> dict[str, Any]:
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
 @pytest.mark.parametrize("part", CASES)
-def test_a_graph_equals_its_module(part: str, runtime: str, wanted: dict[str, Any], home: Path) -> None:
+def test_a_graph_equals_its_module(part: str, runtime: str, wanted: dict[str, Any], warm: Path) -> None:
     arrays = CASES[part]
     source = Source(*(EMBEDDED / name for name in PARTS[part]), part)
-    program = open_runtime(runtime, Settings(home=home, threads=1)).compile(
+    program = open_runtime(runtime, Settings(home=warm, threads=1)).compile(
         source, {name: array.shape for name, array in arrays.items()}, "fp32"
     )
     said = program(**arrays)
@@ -146,7 +146,7 @@ def test_a_tensor_too_few_or_too_many_is_refused(folder: Path) -> None:
         export_graphs(folder)
 
 
-def test_a_whole_picture_equals_the_latent_engines(home: Path) -> None:
+def test_a_whole_picture_equals_the_latent_engines(warm: Path) -> None:
     """Text, guidance, sampler, decoder and upscaler together, on both engines in float32."""
     from fantascope.artifact import Output
     from fantascope.engines.base import Choice
@@ -155,7 +155,7 @@ def test_a_whole_picture_equals_the_latent_engines(home: Path) -> None:
     from fantascope.request import Imagine
     from fantascope.spec import SPECS
 
-    settings = Settings(home=home, threads=1)
+    settings = Settings(home=warm, threads=1)
     request = Imagine(
         prompt="a pink elephant on a blue background, " * 5,
         n=2,
@@ -181,7 +181,7 @@ def test_a_whole_picture_equals_the_latent_engines(home: Path) -> None:
     latent.close()
 
 
-def test_the_int8_graph_is_near_and_as_exact(folder: Path, home: Path) -> None:
+def test_the_int8_graph_is_near_and_as_exact(folder: Path, warm: Path) -> None:
     """Calibrated on one prompt: its noisy steps within a tenth of float32's, the same alone and in a batch."""
     from tokenizers import Tokenizer
 
@@ -195,7 +195,7 @@ def test_the_int8_graph_is_near_and_as_exact(folder: Path, home: Path) -> None:
     states = encode_text(load_text_encoder(folder), tokenizer, [prompt, ""]).numpy()
     case = {"sample": data(2, 8, 16, 16), "timestep": np.float32([999, 900]), "states": states}
     arrays = {name: np.concatenate([array, array[::-1]]) for name, array in case.items()}
-    settings = Settings(home=home, threads=1)
+    settings = Settings(home=warm, threads=1)
     for name in ("openvino", "onnxruntime"):
         runtime = open_runtime(name, settings)
         plain = Source(*(folder / name for name in PARTS["unet"]), "fp32")
@@ -212,7 +212,7 @@ def test_the_int8_graph_is_near_and_as_exact(folder: Path, home: Path) -> None:
         assert np.array_equal(alone, said[:2])
 
 
-def test_the_engine_paints_in_int8_where_there_is_a_graph(folder: Path, home: Path) -> None:
+def test_the_engine_paints_in_int8_where_there_is_a_graph(folder: Path, warm: Path) -> None:
     from fantascope.artifact import Output
     from fantascope.engines.base import Choice
     from fantascope.engines.graph import GraphEngine
@@ -220,7 +220,7 @@ def test_the_engine_paints_in_int8_where_there_is_a_graph(folder: Path, home: Pa
     from fantascope.spec import SPECS
 
     spec = SPECS["embedded"].model_copy(update={"source": f"dir:{folder}", "weights": {}})
-    settings = Settings(home=home, threads=1)
+    settings = Settings(home=warm, threads=1)
     choice = Choice("graph", "cpu", "int8", (), "openvino")
     with pytest.raises(Unsupported, match="int8"):
         GraphEngine.load(spec, choice, settings)

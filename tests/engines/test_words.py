@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.homes import lend
 
 from fantascope.engines import words
 from fantascope.engines.compact import expand
@@ -21,7 +22,7 @@ LONG = " ".join(["elephant on parade"] * 23)
 
 @pytest.fixture(scope="module", params=["openvino", "onnxruntime"])
 def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Words:
-    settings = Settings(home=tmp_path_factory.getbasetemp() / "graphs", threads=1, runtime=request.param)
+    settings = Settings(home=lend(tmp_path_factory.mktemp("words")), threads=1, runtime=request.param)
     return Words.load(EMBEDDED, settings)
 
 

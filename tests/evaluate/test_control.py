@@ -15,9 +15,9 @@ pytest.importorskip("pyvips")
 from tests.data.conftest import CONCEPTS, root  # noqa: F401
 
 from fantascope.data.compose import Composer
+from fantascope.data.figure import WHO
 from fantascope.data.gather import gather
 from fantascope.data.maps import FREE, SHARES, colours, mapped
-from fantascope.data.scene import plan
 from fantascope.engines.detector import Found
 from fantascope.errors import InvalidValue, UnknownName
 from fantascope.evaluate.control import (
@@ -97,9 +97,14 @@ def drawn(root: Path) -> Composer:  # noqa: F811
 def test_maps_of_scenes_are_functions_of_their_numbers(drawn: Composer) -> None:
     whole, part = list(mapped(drawn, dict(CONCEPTS), 0, 12, 6)), list(mapped(drawn, dict(CONCEPTS), 7, 8, 6))
     assert all(one.maps.shape == (6, 128, 128) and len(set(one.kinds)) == 6 for one in whole)
-    people = [bool(plan(seed, CONCEPTS).figures) for seed in range(12)]
-    assert [one.kinds[0] == "pose" for one in whole] == people and not any("pose" in one.kinds[1:] for one in whole)
+    people = [one.kinds[0] == "pose" for one in whole]
+    assert 2 < sum(people) < 10 and not any("pose" in one.kinds[1:] for one in whole)
     assert all(set(one.kinds) == set(SHARES) for one, some in zip(whole, people, strict=True) if not some)
+    assert all(
+        any(f" {who}" in f" {one.caption.lower()}" for who in WHO)
+        for one, some in zip(whole, people, strict=True)
+        if some
+    )
     assert np.array_equal(whole[7].maps, part[0].maps) and whole[7].kinds == part[0].kinds
     assert colours().shape == (256, 3) and not colours()[0].any() and FREE == 151
     edges = np.stack([one.maps[one.kinds.index("canny")] for one in whole])

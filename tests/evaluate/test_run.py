@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.data.conftest import CONCEPTS, composer, root  # noqa: F401
+from tests.homes import lend
 
 from fantascope.cli.app import run
 from fantascope.data.compose import Composer
@@ -41,12 +42,13 @@ def fantascope(*words: object, code: int = 0) -> None:
 
 @pytest.fixture(scope="module")
 def detector(tmp_path_factory: pytest.TempPathFactory) -> Detector:
-    return Detector.load(Settings(home=tmp_path_factory.mktemp("home"), threads=1))
+    return Detector.load(Settings(home=lend(tmp_path_factory.mktemp("home")), threads=1))
 
 
 FEW = ("--prompts", 6, "--samples", 2, "--steps", 2)
 
 
+@pytest.mark.usefixtures("warm")
 def test_the_embedded_checkpoint_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     fantascope("eval", *FEW, "--out", out)

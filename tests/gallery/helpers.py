@@ -84,6 +84,14 @@ def keep_until_killed(folder: str, first: int, log: str) -> None:
             gallery.release(hold)
 
 
+def top_up_until_killed(folder: str, log: str) -> None:
+    """Book top-ups without end, writing a line to `log` once each is booked."""
+    with Gallery.open(Path(folder), plan="free") as gallery, Path(log).open("a") as told:
+        while True:
+            gallery.topup("ada", 115)
+            print("booked", file=told, flush=True)
+
+
 def hold_and_wait(folder: str, credits: float, told: Any) -> None:
     """Hold credits, say so, and live until killed."""
     gallery = Gallery.open(Path(folder))

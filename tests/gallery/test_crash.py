@@ -12,7 +12,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.gallery.helpers import hold_and_wait, keep_until_killed, made, picture, processes, stored
+from tests.gallery.helpers import (
+    hold_and_wait,
+    keep_until_killed,
+    made,
+    picture,
+    processes,
+    stored,
+    top_up_until_killed,
+)
 
 from fantascope.artifact import Artifact
 from fantascope.errors import NotFound, StorageError
@@ -51,6 +59,26 @@ def test_killed_at_random_moments_nothing_kept_is_lost_or_half_written(folder: P
             assert (balance.held, balance.used) == (0, 1.5 * len(kept))
             assert list((folder / "locks").glob("*.lock")) == [folder / "locks" / f"{gallery._files.owner}.lock"]
     assert len(acknowledged) >= KILLS
+
+
+def test_killed_while_topping_up_every_top_up_is_whole(folder: Path) -> None:
+    chance = random.Random(7)
+    booked = 0
+    for kill in range(5):
+        log = folder.parent / f"log-{kill}"
+        worker = processes.Process(target=top_up_until_killed, args=(str(folder), str(log)))
+        worker.start()
+        while not (log.exists() and log.stat().st_size):
+            assert worker.is_alive()
+            worker.join(0.002)
+        worker.join(chance.uniform(0, 0.03))
+        worker.kill()
+        worker.join()
+        booked += len(log.read_text().splitlines())
+        with Gallery.open(folder, plan="free") as gallery:
+            lines = [line for line in gallery.entries("ada", limit=100_000) if line.kind == "topup"]
+            assert booked <= len(lines) <= booked + kill + 1, "one may be booked and not yet told of"
+            assert gallery.balance("ada").left == 15 + 115 * len(lines) and list(gallery.verify()) == []
 
 
 @pytest.mark.parametrize("at", ["staged", "before the rename", "after the rename", "before the commit"])

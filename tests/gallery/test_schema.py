@@ -56,11 +56,12 @@ def _statements(clock: Clock) -> Iterator[Any]:
         index.add(tx, child, None, clock())
         assert ledger.open_holds(tx, "f" * 16)[0][0] == hold
         ledger.release(tx, hold, "not used", clock())
+        ledger.topup(tx, "local", 115, "", "free", clock())
         wanted = index.Filters(text="pink 100%", model="echo", seed=1, given=False, receipt_id="0" * 16)
         assert index.listing(tx, 5, child.id, wanted) == []
         assert index.find(tx, parent.id[7:]).id == parent.id and index.receipt_body(tx, parent.id) is not None
         assert len(list(index.everything(tx))) == 2 and list(ledger.check(tx)) == []
-        assert ledger.balance(tx, "local", "free", clock()).left == 14 and ledger.lines(tx, "local", 9)
+        assert ledger.balance(tx, "local", "free", clock()).left == 129 and ledger.lines(tx, "local", 9)
         assert ledger.charges(tx)[parent.id] == [500] and len(list(index.whereabouts(tx))) == 2
     database.close()
     yield from caught
@@ -109,6 +110,42 @@ def test_an_older_gallery_is_brought_up_in_one_transaction(folder: Path, monkeyp
     with Gallery.open(folder) as gallery:
         assert gallery.get(kept.id).receipt == kept.receipt
     assert version(folder) == newest + 2 and rows(folder, "SELECT id, x FROM notes") == []
+
+
+def test_a_ledger_of_before_pots_is_read_with_them(folder: Path, clock: Clock) -> None:
+    (folder / "objects").mkdir(parents=True)
+    steps = schema.MIGRATIONS
+    with closing(sqlite3.connect(folder / "gallery.db")) as connection:
+        for version, statements in enumerate(steps[:2], 1):
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute("INSERT INTO schema_versions VALUES (?, '2026-11-01T00:00:00.000000Z')", (version,))
+        columns = "seq, unique_key, account, period, kind, available, held, hold, artifact, owner, what, entered"
+        rows_before = [
+            (1, "allowance:2025-12:ada", "ada", "2025-12", "allowance", 15000, 0, None, "free", "2025-12-31T23"),
+            (2, "hold:aa", "ada", "2025-12", "hold", -4000, 4000, "aa", "imagine", "2025-12-31T23"),
+            (3, "refund:aa", "ada", "2025-12", "refund", 4000, -4000, "aa", "not used", "2026-01-01T00"),
+            (4, "allowance:2026-11:ada", "ada", "2026-11", "allowance", 15000, 0, None, "free", "2026-11-02T00"),
+            (5, "hold:bb", "ada", "2026-11", "hold", -5000, 5000, "bb", "imagine", "2026-11-02T00"),
+        ]
+        for seq, key, account, period, kind, available, held, hold, what, entered in rows_before:
+            row = (seq, key, account, period, kind, available, held, hold, None, None, what, entered + ":00:00.000000Z")
+            connection.execute(f"INSERT INTO entries ({columns}) VALUES ({', '.join('?' * 12)})", row)
+        connection.commit()
+    with Gallery.open(folder, plan="free", clock=clock) as gallery:
+        assert rows(folder, "SELECT pot, expires FROM entries WHERE kind = 'allowance' ORDER BY seq") == [
+            ("2025-12", "2026-01-01T00:00:00.000000Z"),
+            ("2026-11", "2026-12-01T00:00:00.000000Z"),
+        ]
+        assert (gallery.balance("ada").left, gallery.balance("ada").held) == (10, 5)
+        gallery.put(made(1, credits=2), hold="bb", credits=2)
+        gallery.release("bb")
+        gallery.release(gallery.hold("ada", 13, "imagine"))
+        assert (gallery.balance("ada").left, gallery.balance("ada").used) == (13, 2)
+        assert [(line.kind, line.credits, line.pot) for line in gallery.entries("ada", 3)][-1] == (
+            "expiry", -15, "2025-12",
+        )  # fmt: skip
+        assert list(gallery.verify()) == []
 
 
 def test_a_damaged_database_is_said_and_the_pictures_stay(folder: Path) -> None:

@@ -59,6 +59,12 @@ DAMAGE = {
     "ledger: no hold": edit("DELETE FROM entries WHERE kind = 'hold' AND length(:id) > 0"),
     "ledger: overspent": edit("UPDATE entries SET available = 100 WHERE kind = 'allowance' AND length(:id) > 0"),
     "ledger: unknown kind": edit("UPDATE entries SET kind = 'gift' WHERE artifact = :id"),
+    "ledger: had expired": edit("UPDATE entries SET expires = '2026' WHERE kind = 'allowance' AND length(:id) > 0"),
+    "ledger: nothing was ever given": edit("UPDATE entries SET pot = 'x' WHERE kind = 'hold' AND length(:id) > 0"),
+    "ledger: expired before its time": edit(
+        "INSERT INTO entries SELECT 99, 'x', account, period, 'expiry', -1, 0, NULL, NULL, NULL, '', entered, pot, "
+        "NULL FROM entries WHERE artifact = :id"
+    ),
     "ledger: does not know": edit("UPDATE entries SET artifact = 'sha256:0' WHERE artifact = :id"),
 }
 

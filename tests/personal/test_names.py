@@ -46,9 +46,10 @@ def test_words_that_would_mean_two_things(name: str, why: str) -> None:
 def embed(texts: object) -> np.ndarray:
     from fantascope.engines.words import shared_words
 
-    return shared_words(Settings()).embed(texts)  # type: ignore[arg-type]
+    return shared_words(Settings.from_env()).embed(texts)  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("warm")
 @pytest.mark.parametrize(
     ("kind", "due"), [("dog", "dog"), ("Hot  Dog", "hot dog"), ("dogs", "dogs"), ("android", "android")]
 )
@@ -56,6 +57,7 @@ def test_classes_the_checkpoint_knows(kind: str, due: str) -> None:
     assert check_class(kind, SPECS["embedded"], embed) == due
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_class_it_does_not_know_gets_the_nearest_by_meaning() -> None:
     with pytest.raises(UnknownName, match="does not know the class 'terrier'") as caught:
         check_class("terrier", SPECS["embedded"], embed)

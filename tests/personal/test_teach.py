@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import resource
-import subprocess
-import sys
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from PIL import Image  # noqa: E402
 from safetensors import safe_open  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 from tests.engines import tiny  # noqa: E402
+from tests.forks import Forks  # noqa: E402
 from tests.personal.test_photos import drawing  # noqa: E402
 
 from fantascope import Artifact, Imagine, PolicyRefused, Studio, Verdict  # noqa: E402
@@ -51,6 +52,7 @@ SHORT = {
     "samples": 2,
     "class_pictures": 3,
     "class_batch": 1,
+    "companions": 0,
 }
 
 
@@ -95,21 +97,27 @@ def painted(settings: Settings, **fields: Any) -> np.ndarray:
 @pytest.mark.parametrize("family", list(BUILD))
 def test_from_photos_to_an_adapter(tmp_path: Path, photos: Path, family: str) -> None:
     settings = home(tmp_path / "home", family)
-    done, events = taught(lesson(photos, rate=1e-2, targets="all", rank=4), settings)
+    more = {"companions": 3, "people": "Nobody, a drawing"} if family == "embedded" else {}
+    done, events = taught(lesson(photos, rate=1e-2, targets="all", rank=4, **more), settings)
     assert [event.step for event in events if isinstance(event, Learning)] == [1, 2, 3, 4]
     assert any("caption was cut" in event.text for event in events if isinstance(event, Note))
     stages = [event for event in events if isinstance(event, Progress) and event.stage.startswith("pictures of")]
     assert [(stage.done, stage.total) for stage in stages] == [(3, 3)]
+    beside = [event.total for event in events if isinstance(event, Progress) and event.stage.startswith("things")]
+    assert beside == [3] * bool(more)
+    assert any("Nobody looked for people" in event.text for event in events if isinstance(event, Note))
     sheets = [event for event in events if isinstance(event, Sheet)]
     with Image.open(sheets[0].path) as sheet:
         assert [each.step for each in sheets] == [2, 4, 4] and sheet.size == (256, 128)
     adapter = collection(settings.adapters)["pomo"]
-    assert adapter.trigger == ("pomo",) and adapter.consent == "I drew them" and adapter.licence.spdx == "CC0-1.0"
+    consent = "I drew them. People: Nobody, a drawing" if more else "I drew them"
+    assert adapter.trigger == ("pomo",) and adapter.consent == consent and adapter.licence.spdx == "CC0-1.0"
     assert adapter.samples == done.samples and set(adapter.ranks) <= {1, 2, 3, 4}
     with safe_open(done.path, "pt") as file:
         told = file.metadata()
     assert told["class"] == "robot" and told["method"] == "lora" and told["steps"] == "4" and told["seed"] == "0"
     assert len(json.loads(told["photos"])) == 3 and told["captions"] == "1" and len(told["base_sha256"]) == 64
+    assert told["people_seen"] == "nobody looked" and ("people" in told) == bool(more)
     assert not any(str(photos) in value for value in told.values())
     plain, with_it = painted(settings), painted(settings, adapters=(Applied(name="pomo"),))
     assert np.abs(plain - with_it).mean() > 0.5
@@ -118,10 +126,10 @@ def test_from_photos_to_an_adapter(tmp_path: Path, photos: Path, family: str) ->
 
 def test_what_is_applied_is_what_was_learnt(tmp_path: Path, photos: Path) -> None:
     from fantascope.train.fit import FitConfig
-    from fantascope.train.personal import PersonalConfig, Shot, encode_shots, train_personal
-    from fantascope.train.personal_base import answer, open_base, text_of
-    from fantascope.train.personal_lora import take_off
-    from fantascope.train.personal_save import write_adapter
+    from fantascope.train.personal.base import answer, open_base, text_of
+    from fantascope.train.personal.learn import PersonalConfig, Shot, encode_shots, train_personal
+    from fantascope.train.personal.lora import take_off
+    from fantascope.train.personal.save import write_adapter
 
     settings = home(tmp_path / "home", "sdxl")
     spec = tiny.spec_of(tiny.xl(), "sdxl", name="small")
@@ -183,43 +191,30 @@ def test_a_checkpoint_by_dreambooth(tmp_path: Path, photos: Path) -> None:
         taught(lesson(photos), settings)
 
 
-@pytest.mark.parametrize("more", [{"text": True}, {"checkpointing": True}, {"gamma": 5.0, "dropped": 0.5}])
+@pytest.mark.parametrize(
+    "more", [{"text": True, "dora": True}, {"checkpointing": True}, {"gamma": 5.0, "dropped": 0.5}]
+)
 def test_other_ways_to_learn(tmp_path: Path, photos: Path, more: dict[str, Any]) -> None:
     settings = home(tmp_path / "home", "sdxl")
     done, events = taught(lesson(photos, rate=1e-2, **more), settings)
     assert all(np.isfinite(event.loss) for event in events if isinstance(event, Learning))
     parts = {"unet", "text_encoder", "text_encoder_2"} if more.get("text") else {"unet"}
-    assert {name.split(".")[0] for name in load_file(done.path)} == parts
+    state = load_file(done.path)
+    assert {name.split(".")[0] for name in state} == parts
+    layers = sum(name.endswith("lora_A.weight") for name in state)
+    assert sum(name.endswith("magnitude_vector") for name in state) == (layers if more.get("dora") else 0)
+    assert collection(settings.adapters)["pomo"].method == ("dora" if more.get("dora") else "lora")
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from fantascope import Studio
-from fantascope.personal.teach import Learning, teach
-from tests.personal.test_teach import home, lesson
-folder, photos = Path(sys.argv[1]), Path(sys.argv[2])
-with Studio(home(folder, "sd1")) as studio:
-    for event in teach(lesson(photos, steps=6, dropout=0.1, ema=0.5), studio):
-        if isinstance(event, Learning) and event.step == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def test_a_killed_lesson_ends_in_the_same_bytes(tmp_path: Path, photos: Path) -> None:
+def test_a_killed_lesson_ends_in_the_same_bytes(tmp_path: Path, photos: Path, forks: Forks) -> None:
     asked = lesson(photos, steps=6, dropout=0.1, ema=0.5)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         whole, _ = taught(asked, home(tmp_path / "whole", "sd1"))
-        done = subprocess.run(
-            [sys.executable, "-c", f"import torch; torch.set_num_threads(1)\n{KILLED}", tmp_path / "cut", photos],
-            cwd=Path(__file__).parents[2],
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == -9, done.stderr
-        cut, events = taught(asked, home(tmp_path / "cut", "sd1"))
+        settings = home(tmp_path / "cut", "sd1")
+        assert forks("tests.personal.killed:teach_until", settings.home, photos, asdict(asked), 3) == -signal.SIGKILL
+        cut, events = taught(asked, settings)
     finally:
         torch.set_num_threads(threads)
     assert [event.step for event in events if isinstance(event, Learning)] == [3, 4, 5, 6]
@@ -298,6 +293,7 @@ def test_what_has_to_be_said() -> None:
         ({"targets": "alll"}, UnknownName),
         ({"tokens": 2}, InvalidValue),
         ({"method": "dreambooth", "rank": 4}, InvalidValue),
+        ({"method": "textual-inversion", "dora": True}, InvalidValue),
     ):
         with pytest.raises(error):
             resolved(Lesson((Path("x"),), "pomo", "robot", **SAID, **field), spec)
@@ -335,11 +331,50 @@ def test_words_and_photos_are_judged(tmp_path: Path, photos: Path) -> None:
     def no(pixels: Any) -> Verdict:
         return Verdict(allowed=False, rule="own/none", score=1, threshold=0, reason="No photo at all.")
 
-    with Studio(settings, judges=[no]) as studio, pytest.raises(PolicyRefused, match="No photo at all"):
+    with Studio(settings, judges=[no]) as studio, pytest.raises(PolicyRefused, match=r"0\.png: No photo at all"):
         list(teach(lesson(photos), studio))
-    assert not (settings.home / "lessons").exists()
+    assert not (settings.home / "lessons").exists() and not (settings.cache / "classes").exists()
 
 
+def test_the_photo_that_is_refused_is_named_and_white_is_what_is_seen(tmp_path: Path, photos: Path) -> None:
+    """Also of a transparent photo: what is judged is what is learnt from, the picture on white."""
+    clear = Image.new("RGBA", (160, 160), (200, 0, 0, 0))
+    clear.paste((20, 90, 30, 255), (40, 40, 120, 120))
+    clear.save(photos / "z.png")
+    looked = []
+
+    def judge(pixels: Any) -> Verdict:
+        looked.append(pixels.shape)
+        green = bool((pixels[60, 60] == (20, 90, 30)).all() and (pixels[0, 0] == 255).all())
+        return Verdict(allowed=not green, rule="own/green", score=1, threshold=0, reason="Green.")
+
+    settings, due = home(tmp_path / "home", "sd1"), pytest.raises(PolicyRefused, match=r"z\.png: Green\.")
+    with Studio(settings, judges=[judge]) as studio, due as caught:
+        list(teach(lesson(photos), studio))
+    assert caught.value.verdict.rule == "own/green" and caught.value.param == "photos"
+    assert len(looked) == 4 and all(shape[2] == 3 for shape in looked)
+
+
+def test_class_pictures_and_sheets_are_judged(tmp_path: Path, photos: Path) -> None:
+    settings = home(tmp_path / "home", "sd1")
+
+    def no_sheet(pixels: Any) -> Verdict:
+        sheet = pixels.shape[:2] == (128, 256)
+        return Verdict(allowed=not sheet, rule="own/sheet", score=1, threshold=0, reason="No sheet.")
+
+    with Studio(settings, judges=[no_sheet]) as studio, pytest.raises(PolicyRefused, match="No sheet"):
+        list(teach(lesson(photos, prior=0.0), studio))
+    assert not list((settings.home / "lessons" / "pomo" / "pictures").iterdir())
+
+    def no_class(pixels: Any) -> Verdict:
+        painted = pixels.shape[:2] == (64, 64)
+        return Verdict(allowed=not painted, rule="own/class", score=1, threshold=0, reason="No class.")
+
+    with Studio(settings, judges=[no_class]) as studio, pytest.raises(PolicyRefused, match="No class"):
+        list(teach(lesson(photos, kind="cat", name="moki"), studio))
+
+
+@pytest.mark.usefixtures("warm")
 def test_on_the_command_line(tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The embedded checkpoint, two steps; then the adapter paints."""
     (photos / "1.txt").unlink()
@@ -356,6 +391,8 @@ def test_on_the_command_line(tmp_path: Path, photos: Path, capsys: pytest.Captur
         "--class-batch",
         "1",
         "--samples",
+        "1",
+        "--companions",
         "1",
     ]
     words.append("--json")

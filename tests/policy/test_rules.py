@@ -63,9 +63,9 @@ def test_hash_changes_with_the_artists(tmp_path: Path) -> None:
         ('rules = ["sexual/minors", "hate"', 'rules = ["sexual/miners", "hate"', "names the rule 'sexual/miners'"),
         ("[negatives.subtraction]", "[negatives.substraction]", "unknown key 'substraction'"),
         ('id = "sexual/subtraction"', 'id = "sexual"', "is there twice"),
-        ('version = "1.0"', "version = 1", "which is not a str"),
-        ('version = "1.0"', "", "lacks 'version'"),
-        ('version = "1.0"', "version = ", "not valid TOML"),
+        ('version = "1.1"', "version = 1", "which is not a str"),
+        ('version = "1.1"', "", "lacks 'version'"),
+        ('version = "1.1"', "version = ", "not valid TOML"),
         ('"erect penis"', "7", "has 7 in phrases"),
     ],
 )
@@ -106,7 +106,25 @@ def test_missing_and_binary_files(tmp_path: Path) -> None:
 )
 def test_malformed_artists_are_named(tmp_path: Path, row: str, said: str) -> None:
     path = tmp_path / "artists.toml"
-    path.write_text(f'[artists]\n"Jane Doe" = {row}\n', "utf-8")
-    with pytest.raises(InvalidValue, match="line 2: artist 'Jane Doe'") as caught:
+    path.write_text(f'source = "x"\nwritten = 2026-11-23\n[artists]\n"Jane Doe" = {row}\n', "utf-8")
+    with pytest.raises(InvalidValue, match="line 4: artist 'Jane Doe'") as caught:
         Policy.load(artists=path)
     assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("source = ", "sauce = ", "unknown key 'sauce'"),
+        ("written = 2026-11-23", "", "lacks 'written'"),
+        ("written = 2026-11-23", 'written = "then"', "which is not a date"),
+    ],
+)
+def test_artists_say_where_their_dates_are_from(tmp_path: Path, old: str, new: str, said: str) -> None:
+    path = tmp_path / "artists.toml"
+    text = ARTISTS.read_text("utf-8")
+    assert f"\n{old}" in text
+    path.write_text(text.replace(f"\n{old}", f"\n{new}", 1), "utf-8")
+    with pytest.raises(InvalidValue) as caught:
+        Policy.load(artists=path)
+    assert said in caught.value.message and str(path) in caught.value.message

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tests.homes import lend
 from tests.tasks.drawn import one
 
 from fantascope import Artifact, Imagine, Settings, Studio
@@ -25,7 +26,7 @@ def rings(studio: Studio) -> Artifact:
 @pytest.fixture(scope="session")
 def painter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     """The embedded checkpoint on the graph engine."""
-    with Studio(Settings(home=tmp_path_factory.mktemp("painter"), threads=1)) as studio:
+    with Studio(Settings(home=lend(tmp_path_factory.mktemp("painter")), threads=1)) as studio:
         yield studio
 
 

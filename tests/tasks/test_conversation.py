@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.homes import lend
 
 from fantascope import Artifact, Edit, Imagine, Settings, Studio
 from fantascope.engines.detector import Detector
@@ -20,7 +21,7 @@ TURNS = ("change the astronaut to a cat", "change the sunflowers to roses", "add
 def conversation(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, Any]]:
     """Return every picture of the conversation with the mask of what was touched, `(H, W)` bool; the first has none."""
     made: list[tuple[Any, Any]] = []
-    with Studio(Settings(home=tmp_path_factory.mktemp("conversation"))) as studio:
+    with Studio(Settings(home=lend(tmp_path_factory.mktemp("conversation")))) as studio:
         request: Any = Imagine(prompt=FIRST, seed=4)
         for words in (*TURNS, ""):
             (artifact,) = (event for event in studio.run(request) if isinstance(event, Artifact))
@@ -35,7 +36,7 @@ def conversation(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, An
 
 @pytest.fixture(scope="module")
 def detector(tmp_path_factory: pytest.TempPathFactory) -> Detector:
-    return Detector.load(Settings(home=tmp_path_factory.mktemp("detector")))
+    return Detector.load(Settings(home=lend(tmp_path_factory.mktemp("detector"))))
 
 
 def chance(detector: Detector, pixels: Any, region: Any, kind: str, other: str) -> float:

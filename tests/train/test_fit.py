@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,84 +16,26 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
+from tests.forks import Forks  # noqa: E402
 
 from fantascope.errors import BrokenModelFile, InvalidValue  # noqa: E402
 from fantascope.train.fit import FitConfig, choose_device, fit, learning_rate, load_weights  # noqa: E402
 from fantascope.train.latents import EMPTY, store  # noqa: E402
 from fantascope.train.parts import LATENT  # noqa: E402
 
-SCRIPT = """
-import os, signal, sys
-from pathlib import Path
-import torch
-from fantascope.train.fit import FitConfig, fit
-
-torch.set_num_threads(1)
-torch.manual_seed(0)
-model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.GroupNorm(2, 8), torch.nn.Conv2d(8, 3, 3))
-
-def batches(step):
-    while True:
-        yield {"x": torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(step))}
-        step += 1
-
-def loss(batch, source):
-    noise = torch.randn(batch["x"].shape, generator=source)
-    return (model(batch["x"] + 0.1 * noise) - batch["x"][..., 2:-2, 2:-2]).square().mean(), {}
-
-config = FitConfig(steps=12, batch=2, warmup=3, report_every=1, save_every=4, muon=sys.argv[2] == "muon")
-
-def start(run, kill_at):
-    child = os.fork()
-    if child == 0:
-        for event in fit(model, loss, batches, config, Path(sys.argv[1]) / run):
-            if event.step == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-print([start(run, at) for run, at in (("whole", 0), ("cut", 6), ("cut", 11), ("cut", 0))])
-"""
+ENDS = [0, -signal.SIGKILL, -signal.SIGKILL, 0]
 
 
 @pytest.mark.parametrize("kind", ["muon", "adamw"])
-def test_a_killed_run_resumes_to_the_same_bytes(tmp_path: Path, kind: str) -> None:
-    command = [sys.executable, "-c", SCRIPT, str(tmp_path), kind]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == "[0, -9, -9, 0]", done.stderr
+def test_a_killed_run_resumes_to_the_same_bytes(tmp_path: Path, forks: Forks, kind: str) -> None:
+    jobs = (("whole", 0), ("cut", 6), ("cut", 11), ("cut", 0))
+    assert [forks("tests.train.killed:small", tmp_path / run, kind, at) for run, at in jobs] == ENDS
     whole, cut = ((tmp_path / name / "state.safetensors").read_bytes() for name in ("whole", "cut"))
     assert whole == cut
     assert _steps(tmp_path / "cut") == list(range(1, 13)), "a row was lost or said twice"
 
 
-STAGE = """
-import os, signal, sys
-from pathlib import Path
-import torch
-from fantascope.train import base
-from fantascope.train.fit import FitConfig
-from fantascope.train.latents import Pool
-from fantascope.train.parts import denoiser
-
-torch.set_num_threads(1)
-base.denoiser = lambda: denoiser((32, 32), text=16)
-folder = Path(sys.argv[1])
-config = base.BaseConfig(FitConfig(steps=6, batch=2, warmup=2, report_every=1, save_every=2))
-
-def start(run, kill_at):
-    child = os.fork()
-    if child == 0:
-        for event in base.train_base(config, folder / run, Pool(folder / "pool")):
-            if event.step == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-print([start(run, at) for run, at in (("whole", 0), ("cut", 3), ("cut", 5), ("cut", 0))])
-"""
-
-
-def test_a_killed_base_stage_resumes_to_the_same_bytes(tmp_path: Path) -> None:
+def test_a_killed_base_stage_resumes_to_the_same_bytes(tmp_path: Path, forks: Forks) -> None:
     """The real stage: UNet, pool, autocast, channels last, Muon, running mean."""
     torch.manual_seed(0)
     pool = tmp_path / "pool"
@@ -103,8 +44,8 @@ def test_a_killed_base_stage_resumes_to_the_same_bytes(tmp_path: Path) -> None:
     shard = texts | {"latent": torch.randn(5, LATENT, 16, 16).half(), "row": torch.tensor([0, 1, 2, 0, 1])}
     store(pool / EMPTY, {"text": texts["text"][:1].clone()}, {"scenes": 5})
     store(pool / "0000.safetensors", shard, {})
-    done = subprocess.run([sys.executable, "-c", STAGE, str(tmp_path)], check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == "[0, -9, -9, 0]", done.stderr
+    jobs = (("whole", 0), ("cut", 3), ("cut", 5), ("cut", 0))
+    assert [forks("tests.train.killed:stage", tmp_path / run, pool, at) for run, at in jobs] == ENDS
     whole, cut = ((tmp_path / name / "state.safetensors").read_bytes() for name in ("whole", "cut"))
     assert whole == cut
     assert _steps(tmp_path / "cut") == list(range(1, 7))

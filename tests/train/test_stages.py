@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from fantascope.data.ledger import read_ledger  # noqa: E402
 from fantascope.errors import BrokenModelFile, InvalidValue, ModelNotFound  # noqa: E402
 from fantascope.spec import EMBEDDED, FEW, SPECS, read_spec  # noqa: E402
+from fantascope.train import text, watch  # noqa: E402
 from fantascope.train.assemble import assemble  # noqa: E402
 from fantascope.train.autoencode import (  # noqa: E402
     AutoencoderConfig,
@@ -32,19 +34,23 @@ from fantascope.train.fit import FitConfig  # noqa: E402
 from fantascope.train.latents import Pool, write_pool  # noqa: E402
 from fantascope.train.optim import orthogonal  # noqa: E402
 from fantascope.train.parts import LATENT, autoencoder, denoiser, place, quicken  # noqa: E402
+from fantascope.train.text import load_text_encoder  # noqa: E402
 from fantascope.train.upscale import Upscaler, UpscalerConfig, load_upscaler, save_upscaler, train_upscaler  # noqa: E402
 from fantascope.train.watch import watched  # noqa: E402
 
 FIT = FitConfig(steps=2, batch=2, warmup=1, report_every=1, save_every=1)
 
 
-def _pictures(step: int) -> Iterator[dict[str, Any]]:
+def _pictures(step: int, side: int = 128) -> Iterator[dict[str, Any]]:
     while True:
         rng = np.random.default_rng(step)
-        small = np.repeat(np.repeat(rng.uniform(-1, 1, (2, 3, 8, 8)), 16, 2), 16, 3).astype(np.float32)
+        blocks = rng.uniform(-1, 1, (2, 3, 8, 8)).astype(np.float32)
+        small = np.repeat(np.repeat(blocks, side // 8, 2), side // 8, 3)
         yield {"picture": small, "small": small, "large": np.repeat(np.repeat(small, 4, 2), 4, 3)}
         step += 1
 
+
+_little = partial(_pictures, side=64)
 
 _touched: list[tuple[int, int]] = []
 
@@ -59,14 +65,16 @@ def _steps(events: Iterator[Any]) -> list[int]:
     return [event.step for event in events if np.isfinite(event.loss)]
 
 
-def test_from_pictures_to_a_checkpoint(tmp_path: Path) -> None:
+def test_from_pictures_to_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for user in (text, watch):  # the same text encoder ten times: it is read once
+        monkeypatch.setattr(user, "load_text_encoder", cache(load_text_encoder))
     folder = tmp_path / "checkpoint"
     for part in ("text_encoder", "tokenizer"):
         shutil.copytree(EMBEDDED / part, folder / part)
     for name in ("ledger.jsonl", "ledger.jsonl.root"):
         shutil.copyfile(EMBEDDED / name, folder / name)
-    assert _steps(train_autoencoder(AutoencoderConfig(FIT, halved=1.0), tmp_path / "ae", _pictures)) == [1, 2]
-    before = freeze_autoencoder(tmp_path / "ae", _pictures, folder)
+    assert _steps(train_autoencoder(AutoencoderConfig(FIT, halved=1.0), tmp_path / "ae", _little)) == [1, 2]
+    before = freeze_autoencoder(tmp_path / "ae", _little, folder)
     assert np.isfinite(before)
     assert list(write_pool(_scenes, 5, folder, tmp_path / "pool", shard=3)) == [3, 5]
     pool = Pool(tmp_path / "pool")
@@ -81,7 +89,7 @@ def test_from_pictures_to_a_checkpoint(tmp_path: Path) -> None:
     assert _steps(train_base(started, tmp_path / "started", pool)) == [1]
     with pytest.raises(InvalidValue, match="start"):
         next(train_base(BaseConfig(started.fit), tmp_path / "started", pool))
-    assert _steps(train_decoder(AutoencoderConfig(FIT), tmp_path / "decoder", _pictures, folder)) == [1, 2]
+    assert _steps(train_decoder(AutoencoderConfig(FIT), tmp_path / "decoder", _little, folder)) == [1, 2]
     config = UpscalerConfig(FIT, crop=16, pieces=1)
     assert _steps(train_upscaler(config, tmp_path / "up", _pictures, folder)) == [1, 2]
     encoder = autoencoder()

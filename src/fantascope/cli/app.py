@@ -28,6 +28,7 @@ from fantascope.cli import (
     models,
     personalise,
     policy,
+    prompt,
     train,
     train_report,
 )
@@ -58,7 +59,8 @@ app.add_typer(models.app, name="models")
 app.add_typer(adapters.app, name="adapters")
 app.command("doctor", help="Say what this machine can do and why a choice was made.")(doctor.doctor)
 app.add_typer(policy.app, name="policy")
-app.command("ledger", help="Show plan, balance and what was charged.")(ledger.ledger)
+app.add_typer(prompt.app, name="prompt")
+app.add_typer(ledger.app, name="ledger")
 train_report.app.command("detector")(detector.detector)
 app.command("personalise")(personalise.personalise)
 app.add_typer(train_report.app, name="train")

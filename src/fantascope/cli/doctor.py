@@ -27,6 +27,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="print one JSON 
         _home(settings.home),
         _keys(settings),
         _gallery(settings),
+        _classifier(settings),
         *_choices(settings),
     ]
     works = all(ok for name, ok, _ in rows if name in ("home", "keys", "gallery", "can paint"))
@@ -107,6 +108,21 @@ def _gallery(settings: Any) -> tuple[str, bool, str]:
     except GalleryError as error:
         return "gallery", False, str(error)
     return "gallery", True, f"{settings.gallery}, {kept} artifacts"
+
+
+def _classifier(settings: Any) -> tuple[str, bool, str]:
+    """Say whether pictures are judged, and by what."""
+    from fantascope.engines.classifier import Classifier, installed
+    from fantascope.errors import FantascopeError
+    from fantascope.policy.nsfwjs import INSTALL
+
+    if not installed(settings):
+        return "pictures", False, f"not judged: no detector installed. {INSTALL}"
+    try:
+        eye = Classifier.load(settings)
+    except FantascopeError as error:
+        return "pictures", False, str(error)
+    return "pictures", True, f"judged by {eye.facts.name}, sha256 {eye.id[:16]}…"
 
 
 def _choices(settings: Any) -> list[tuple[str, bool, str]]:

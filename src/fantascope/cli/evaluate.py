@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,14 +59,30 @@ def evaluate(
     try:
         with engines.lease(job.spec, job.choice) as engine:
             with bar("painting", total, as_json) as done:
-                facts = run.facts_of(job.request, job.spec, wanted)
-                for there in run.paint(engine, job.request, pictures, out, facts):
+                read, words = _reads(job.spec, settings)
+                facts = run.facts_of(job.request, job.spec, wanted) | {"words": words}
+                for there in run.paint(engine, job.request, pictures, out, facts, read):
                     done(there)
             with Stages(as_json) as told:
                 report = run.measure(engine, job.request, job.spec, detector, pictures, truth, out, wanted, told)
     finally:
         engines.close()
     _show(report, out, as_json)
+
+
+def _reads(spec: Any, settings: Any) -> tuple[Callable[[str], str], str]:
+    """Return how a user's prompt is read for a model, and what says so in a folder's facts.
+
+    The embedded checkpoint's prompts are put in known words before they are painted: see `prompt.known`.
+    """
+    if spec.family != "embedded" or spec.kind != "embedded":
+        return str, "as written"
+    from fantascope.engines.words import shared_words
+    from fantascope.prompt.known import THESAURUS, embedded_vocabulary, reword
+
+    embed, vocabulary = shared_words(settings).embed, embedded_vocabulary()
+    digest = hashlib.sha256(THESAURUS.read_bytes()).hexdigest()[:16]
+    return lambda prompt: reword(prompt, vocabulary, embed).prompt, f"read by thesaurus {digest}"
 
 
 def _truth(sources: Path, cache: Path | None) -> Any:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
+from fantascope.cli.grammars import GRAMMARS, read_surface
 from fantascope.errors import InvalidValue, StorageError
 from fantascope.request import MAX_TEXT, STEERED, Imagine, Request
 
@@ -29,10 +30,13 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 }
 """Task -> fields that are words without a flag; of all other tasks that is the picture."""
 
-OWN = ("task", "width", "height", "turns", "controls", "adapters")
+OWN = ("task", "width", "height", "turns", "controls", "adapters", "anchor", "said")
 """Fields the command line builds itself (`--size WxH` gives both sides), or that only resolving fills."""
 
 HIDDEN: dict[str, tuple[str, ...]] = {
+    "edit": ("grammar",),
+    "erase": ("grammar",),
+    "cutout": ("grammar",),
     "annotate": ("n", "seed", "upscale", "model", "engine", "precision", "device", "preview", "document"),
 }
 """Task -> fields that say nothing there, or that are read from a file."""
@@ -65,6 +69,10 @@ CONTROL_HELP = "a map that steers, KIND=FILE or KIND=FILE@WEIGHT; may be repeate
 ADAPTER_HELP = "an adapter, NAME[:WEIGHT][:start=0.2][:end=0.8][:blocks=mid=0.5,up_0=0]; may be repeated"
 DOCUMENT_HELP = "joints (pose) or strokes (sketch) as JSON, instead of a picture"
 FOUND_HELP = "write what was found here as JSON: joints, to edit and render again"
+EXPAND_HELP = "add what the prompt does not say first: 0 nothing, 1 all that is missing (fantascope prompt expand)"
+ALL_HELP = "with --grammar dynamic: every text the prompt stands for, not one drawn by the seed"
+GRAMMAR_HELP = "how the prompt is read: plain, a1111, midjourney or dynamic"
+DRY_HELP = "only say what it would cost: nothing is painted, held or charged"
 JSON_HELP = "print one JSON object a line"
 
 
@@ -83,7 +91,8 @@ def parameters(request: type[Request]) -> Iterator[inspect.Parameter]:
             default = inspect.Parameter.empty if field.is_required() else None
         else:
             flags = OPTIONS.get(name, ("--" + name.replace("_", "-"),))
-            hint = typer.Option(*flags, help=field.description, show_default=False)
+            told = GRAMMAR_HELP if (name, task) == ("grammar", "imagine") else field.description
+            hint = typer.Option(*flags, help=told, show_default=False)
         yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, hint])
 
 
@@ -121,12 +130,16 @@ def command(request: type[Request] = Imagine) -> Callable[..., None]:
         ("found_out", Path | None, typer.Option("--found-out", help=FOUND_HELP, show_default=False), None),
         ("control", list[str] | None, typer.Option("--control", help=CONTROL_HELP, show_default=False), None),
         ("adapter", list[str] | None, typer.Option("--adapter", help=ADAPTER_HELP, show_default=False), None),
+        ("expand", float | None, typer.Option("--expand", min=0, max=1, help=EXPAND_HELP, show_default=False), None),
+        ("every", bool, typer.Option("--all", help=ALL_HELP), False),
+        ("dry_run", bool, typer.Option("--dry-run", help=DRY_HELP), False),
         ("json", bool, typer.Option("--json", help=JSON_HELP), False),
     ]
     left_out = set() if task in STEERED else {"control"}
     left_out |= {"adapter"} if task == "annotate" else {"document", "found_out"}
     left_out |= {"mask_out"} if task in UNMASKED else set()
     left_out |= set() if task in SIZED else {"size"}
+    left_out |= set() if task == "imagine" else {"every", "expand"}
     extra = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, hint])
         for name, kind, hint, default in own
@@ -140,6 +153,7 @@ def command(request: type[Request] = Imagine) -> Callable[..., None]:
 
 def finish(request: type[Request], options: dict[str, Any]) -> None:
     """Turn what the command line gave into a request, run it and show it."""
+    from fantascope.cli.quote import quote
     from fantascope.cli.show import show
 
     out, as_json, mask_out = options.pop("out"), options.pop("json"), options.pop("mask_out", None)
@@ -160,7 +174,23 @@ def finish(request: type[Request], options: dict[str, Any]) -> None:
     if "size" in options:
         options["width"], options["height"] = parse_size(options.pop("size"))
     where = Path(out) if out is not None else None
-    show(request(**options), out=where, as_json=as_json, mask_out=mask_out, found_out=found_out)
+    every, strength = options.pop("every", False), options.pop("expand", None)
+    dry = options.pop("dry_run", False)
+    if options.get("grammar") in GRAMMARS and request is Imagine:
+        asked_for = read_surface(options, every)
+        quote(*asked_for, as_json=as_json) if dry else show(*asked_for, out=where, as_json=as_json)
+        return
+    if every:
+        raise InvalidValue("--all makes every text of a dynamic prompt.", param="every", hint="--grammar dynamic --all")
+    asked = request(**options)
+    if strength is not None:
+        from fantascope.cli.wording import expand_request
+
+        asked = expand_request(asked, strength)
+    if dry:
+        quote(asked, as_json=as_json)
+        return
+    show(asked, out=where, as_json=as_json, mask_out=mask_out, found_out=found_out)
 
 
 def pairs(texts: list[str] | None) -> list[tuple[str, int | float | str]]:

@@ -13,7 +13,7 @@ def describe(artifact: Artifact) -> str:
     if receipt is None:
         return _lines([*rows, ("origin", "given as input: nobody made it here")])
     request = receipt.request
-    rows += [(key, str(request[key])) for key in ("prompt", "negative_prompt") if request.get(key) is not None]
+    rows += [(key, str(request[key])) for key in ("prompt", "said", "negative_prompt") if request.get(key) is not None]
     if request.get("sampler") is not None:
         rows.append(("size", f"{request['width']}x{request['height']}, upscaled {request['upscale']}x"))
         rows.append(("sampler", f"{request['sampler']}, {request['steps']} steps, guidance {request['guidance']:g}"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fantascope.artifact import Artifact, Step
-from fantascope.cli.lines import emit
+from fantascope.cli.lines import emit, plain
 from fantascope.errors import InvalidValue, StorageError
 
 
@@ -23,9 +23,9 @@ class Screen(Protocol):
 
 
 def show(
-    request: Any, *, out: Path | None, as_json: bool, mask_out: Path | None = None, found_out: Path | None = None
+    *requests: Any, out: Path | None, as_json: bool, mask_out: Path | None = None, found_out: Path | None = None
 ) -> None:
-    """Run a request and show it. What was finished when the user stops is kept, with a sheet of it.
+    """Run requests one by one and show them. What was finished when the user stops is kept, with a sheet of it.
 
     Args:
         mask_out: Where to write the mask of an edit; numbered when there are several pictures.
@@ -33,19 +33,21 @@ def show(
     """
     from fantascope.studio import Studio
 
-    request = check_out(request, out)
+    requests = tuple(check_out(request, out) for request in requests)
     check_out(None, mask_out)
     made: list[Artifact] = []
     with Studio() as studio:
         try:
-            with closing(studio.run(request)) as events:  # type: ignore[type-var]
-                for artifact in watched(events, as_json, previews=_Previews(request, out)):
-                    made.append(artifact)
-                    if found_out is not None and artifact.receipt is not None:
-                        found_out.write_text((artifact.receipt.found or "{}") + "\n", "utf-8")
-                    if mask_out is not None:
-                        _write_mask(studio, artifact, mask_out, len(made))
-                    _line(artifact, _placed(studio, artifact, out, request.n, len(made)), as_json)
+            for request in requests:
+                with closing(studio.run(request)) as events:  # type: ignore[type-var]
+                    for artifact in watched(events, as_json, previews=_Previews(request, out)):
+                        made.append(artifact)
+                        if found_out is not None and artifact.receipt is not None:
+                            found_out.write_text((artifact.receipt.found or "{}") + "\n", "utf-8")
+                        if mask_out is not None:
+                            _write_mask(studio, artifact, mask_out, len(made))
+                        many = len(requests) if len(requests) > 1 else request.n
+                        _line(artifact, _placed(studio, artifact, out, many, len(made)), as_json)
         except KeyboardInterrupt:
             _sheet(studio, made, out, as_json)
             raise
@@ -222,4 +224,8 @@ def _line(artifact: Artifact, path: Path | None, as_json: bool, kind: str = "art
     else:
         for turn in receipt.request.get("turns") or ():
             print(f"understood: {turn['said']}", file=sys.stderr)
+        if receipt.request.get("said") is not None:
+            from fantascope.prompt.known import told
+
+            print(plain(told(receipt.request["said"], receipt.request["prompt"]), 4000), file=sys.stderr)
         print(f"{path}  seed {receipt.request['seed']}  {receipt.cost.seconds:.1f} s", flush=True)

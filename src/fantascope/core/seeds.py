@@ -29,6 +29,20 @@ def noise(seeds: Sequence[int], shape: Sequence[int]) -> Noises:
     return _rows(seeds, shape, use=0)
 
 
+def gathered(seeds: Sequence[int], shape: Sequence[int], anchor: int, spread: float) -> Noises:
+    """Return noise as `noise` does, each row drawn towards the anchor's: `sqrt(1 - s^2) * anchor + s * own`.
+
+    Args:
+        anchor: The seed that rows are drawn to; its own row stays what it is.
+        spread: s, 0 (all alike) to 1 (each its own).
+    """
+    own, common = noise(seeds, shape), noise([anchor], shape)
+    pull, spread32 = np.float32(math.sqrt(1 - spread * spread)), np.float32(spread)
+    same = np.array([seed == anchor for seed in seeds])[(...,) + (None,) * len(shape)]
+    rows: Noises = np.where(same, own, pull * common + spread32 * own)
+    return rows
+
+
 def stream(seeds: Sequence[int], shape: Sequence[int]) -> Callable[[int], Noises]:
     """Return the function that gives step i's fresh noise `(B, *shape)`, for samplers that add some; i from 0."""
     return lambda step: _rows(seeds, shape, use=1 + step)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fantascope.data.backdrop import PLAIN, SCENERIES, backdrop
+from fantascope.data.figure import draw_figure, plan_figure
 from fantascope.data.licence import check_licence
 from fantascope.data.sources import Sprite
 from fantascope.errors import BrokenModelFile, MissingExtra, ModelNotFound
@@ -22,28 +23,37 @@ from fantascope.provenance.training import Row, pack, read_rows, root_hash
 from fantascope.spec import EMBEDDED
 
 PARQUET = ".parquet"
+PEOPLE = 64
+"""Figures whose pixels are hashed for the row of drawn people."""
+
 META = b"fantascope.root"
 """Where a Parquet ledger keeps its root hash."""
 
 
-def own_work() -> Sprite:
-    """Return the row of the project's own backdrops; its hash is over their pixels, all of them at 128 px."""
-    digest = hashlib.sha256()
+def own_work() -> list[Sprite]:
+    """Return the rows of what the project draws itself, backdrops and people; a hash is over their pixels at 128 px."""
+    grounds, people = hashlib.sha256(), hashlib.sha256()
     for name in (*PLAIN, *SCENERIES):
-        digest.update(np.asarray(backdrop(name, 0, 128)).tobytes())
+        grounds.update(np.asarray(backdrop(name, 0, 128)).tobytes())
+    for seed in range(PEOPLE):
+        people.update(np.asarray(draw_figure(plan_figure(np.random.default_rng(seed)), 128)).tobytes())
+    return [_own("backdrops", grounds.hexdigest()), _own("people", people.hexdigest())]
+
+
+def _own(name: str, sha256: str) -> Sprite:
     licence = (EMBEDDED / "LICENSE").read_bytes()
     return Sprite(
         source="backdrop",
-        name="backdrops",
+        name=name,
         svg="",
-        sha256=digest.hexdigest(),
+        sha256=sha256,
         package="fantascope",
         version="1",
         author="the Fantascope authors",
         url="",
         licence="Apache-2.0",
         licence_sha256=hashlib.sha256(licence).hexdigest(),
-        attribution="Fantascope: backdrops, by the Fantascope authors, Apache-2.0",
+        attribution=f"Fantascope: {name}, by the Fantascope authors, Apache-2.0",
         consent="the project's own work",
         opt_out="",
         trains="generator",
@@ -56,7 +66,7 @@ def ledger_rows(sprites: Iterable[Sprite]) -> list[Row]:
     Raises:
         LicenceMissing: A drawing's licence is not on the allow list.
     """
-    used = sorted([*sprites, own_work()], key=lambda sprite: (sprite.source, sprite.name))
+    used = sorted([*sprites, *own_work()], key=lambda sprite: (sprite.source, sprite.name))
     for sprite in used:
         check_licence(sprite.licence, f"sprite {sprite.name}")
     return [_row(sprite) for sprite in used]

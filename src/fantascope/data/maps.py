@@ -37,6 +37,9 @@ SHARES: dict[str, float] = {
 
 KINDS: tuple[str, ...] = (*SHARES, "pose")
 
+PEOPLE = 0.4
+"""Share of the scenes that are made to show people: a pose is harder to follow than an outline."""
+
 LARGE = 512
 PLAIN = 0.5
 """Share of the colour maps whose things have no class's colour, and of those whose backdrop is black."""
@@ -98,7 +101,8 @@ def mapped(composer: Composer, concepts: dict[str, Concept], first: int, last: i
     names = list(SHARES)
     shares = np.array(list(SHARES.values())) / sum(SHARES.values())
     for seed in range(first, last):
-        scene, rng = plan(seed, concepts), np.random.default_rng([seed, 23])
+        rng = np.random.default_rng([seed, 23])
+        scene = plan(seed, concepts, "figure" if rng.random() < PEOPLE else None)
         kinds = tuple(names[k] for k in rng.choice(len(names), each, replace=False, p=shares))
         if scene.figures:
             kinds = ("pose", *kinds[1:])

@@ -144,15 +144,17 @@ def _weights(keys: tuple[str, ...], weights: tuple[float, ...]) -> dict[str, flo
     return dict(zip(keys, weights, strict=True))
 
 
-def plan(seed: int, concepts: Mapping[str, Concept]) -> Scene:
+def plan(seed: int, concepts: Mapping[str, Concept], layout: str | None = None) -> Scene:
     """Plan the scene of a seed.
 
     Args:
         seed: Any non-negative integer; the same seed gives the same scene.
         concepts: What may be drawn, weighted. Each must have a flat drawing.
+        layout: Key of `LAYOUTS`; drawn by the seed where it is not given.
     """
     rng = np.random.default_rng([seed, 17])
-    layout, style = draw_key(rng, LAYOUTS), draw_key(rng, STYLES)
+    drawn, style = draw_key(rng, LAYOUTS), draw_key(rng, STYLES)
+    layout = drawn if layout is None else layout
     if layout == "empty":
         return _empty(rng, seed)
     if layout == "figure":

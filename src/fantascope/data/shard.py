@@ -91,7 +91,7 @@ class Names:
     def __init__(self, concepts: Mapping[str, Concept], rows: Sequence[Row]) -> None:
         self._draw = {key: concept.draw for key, concept in concepts.items()}
         self._hash: dict[tuple[str, str], str] = {(row["source"], row["name"]): row["sha256"] for row in rows}
-        self._own = [row["sha256"] for row in rows if row["source"] == "backdrop"]
+        self._own = {row["name"]: row["sha256"] for row in rows if row["source"] == "backdrop"}
 
     def drawing(self, concept: str, source: str) -> str:
         """SHA-256 of a concept's drawing in a source."""
@@ -100,7 +100,8 @@ class Names:
     def of(self, scene: Scene) -> list[str]:
         """SHA-256 of everything that a scene shows, each once."""
         shown = [self.drawing(thing.concept, thing.source) for thing in scene.things]
-        return list(dict.fromkeys([*shown, *self._own]))
+        own = [sha for name, sha in self._own.items() if name == "backdrops" or scene.figures]
+        return list(dict.fromkeys([*shown, *own]))
 
 
 def read_index(folder: Path) -> dict[str, Any]:

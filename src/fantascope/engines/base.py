@@ -5,12 +5,13 @@ Arrays are NumPy arrays on `graph`, torch tensors on `latent`; `core` treats bot
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from fantascope.artifact import Output, Step
+from fantascope.core.weighting import Weighted
 from fantascope.receipt import Ran
 from fantascope.request import Applied, Request
 from fantascope.spec import Spec
@@ -41,6 +42,19 @@ class Steer:
 
 
 @dataclass(frozen=True)
+class Said:
+    """What the texts of a request say at one step.
+
+    Attributes:
+        parts: The texts that guide, each with its weight: one, or several put together.
+        against: The text that it is guided away from.
+    """
+
+    parts: tuple[tuple[str | Weighted, float], ...]
+    against: str | Weighted = ""
+
+
+@dataclass(frozen=True)
 class Inputs:
     """What painting starts from beside noise. Without any, it is text to image at the request's size.
 
@@ -52,6 +66,7 @@ class Inputs:
         mask: `(H, W)` float 0 … 1 at that size: 1 is painted, 0 stays the picture.
         wrap: Whether left and right, top and bottom meet without a seam.
         steers: Maps that steer it, several at once.
+        said: Gives what is said at each step of a run of so many, where that is more than the request's prompts.
     """
 
     size: tuple[int, int] | None = None
@@ -61,6 +76,7 @@ class Inputs:
     mask: Any = None
     wrap: tuple[bool, bool] = (False, False)
     steers: tuple[Steer, ...] = ()
+    said: Callable[[int], Sequence[Said]] | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +97,12 @@ class Conditions:
     states: Array
     pooled: Array | None = None
     sizes: Array | None = None
+
+    def rows(self, which: Sequence[int]) -> Conditions:
+        """Return the conditions of some rows, in this order."""
+        picked = list(which)
+        pooled = self.pooled[picked] if self.pooled is not None else None
+        return Conditions(self.states[picked], pooled, self.sizes[picked] if self.sizes is not None else None)
 
 
 @runtime_checkable
@@ -136,7 +158,7 @@ class LatentEngine(Engine, Protocol):
 
     def to_numpy(self, array: Array) -> Any: ...
 
-    def encode_text(self, texts: Sequence[str], request: Request) -> Conditions: ...
+    def encode_text(self, texts: Sequence[str | Weighted], request: Request) -> Conditions: ...
 
     def encode_image(self, pictures: Array) -> Array: ...
 

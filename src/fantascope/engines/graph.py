@@ -19,6 +19,7 @@ import numpy as np
 
 from fantascope.artifact import Output, Step
 from fantascope.core.schedules import Training, training_from_config
+from fantascope.core.weighting import Weighted
 from fantascope.engines.base import EDITS, Choice, Conditions, Inputs, Steer
 from fantascope.engines.compact import PACKED
 from fantascope.engines.control import DRAWN, OWN, own_folder
@@ -160,7 +161,7 @@ class GraphEngine:
             side = self.latent_factor
             self._program("upscaler", {"pictures": (1, 3, high * side, wide * side)})
 
-    def encode_text(self, texts: Sequence[str], request: Request) -> Conditions:
+    def encode_text(self, texts: Sequence[str | Weighted], request: Request) -> Conditions:
         """Return token states `(B, 32 * k, 384)`; equal texts are encoded once."""
         different = list(dict.fromkeys(texts))
         states = self._words.result().states(different)

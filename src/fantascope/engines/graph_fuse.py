@@ -61,7 +61,7 @@ class Fused:
     def __init__(self, spec: Spec, applied: Sequence[Applied], base: Weight, settings: Settings) -> None:
         self._spec, self._settings = spec, settings
         self._each: list[tuple[Applied, Adapter]] = [
-            (one, find_adapter(one.name, settings.adapters)) for one in applied
+            (one, find_adapter(one.name, settings.adapters)) for one in sorted(applied, key=lambda one: one.name)
         ]
         facts = [[adapter.sha256, one.weight, one.blocks] for one, adapter in self._each]
         self.key = hashlib.sha256(canonical({"base": base.sha256, "adapters": facts})).hexdigest()[:32]

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fantascope.artifact import Output, Step
 from fantascope.core.schedules import Training, training_from_config
+from fantascope.core.weighting import Weighted
 from fantascope.engines.base import EDITS, Choice, Conditions, Inputs, Steer
 from fantascope.engines.control import DRAWN
 from fantascope.engines.identify import find_licence
@@ -128,7 +129,7 @@ class TorchEngine:
         return np.asarray(array.detach().to("cpu", torch.float32).numpy())
 
     @torch.no_grad()
-    def encode_text(self, texts: Sequence[str], request: Request) -> Conditions:
+    def encode_text(self, texts: Sequence[str | Weighted], request: Request) -> Conditions:
         """Encode texts of any length; those of one call get the same number of windows.
 
         States of SDXL's two encoders stand side by side; an empty text has states of zero where the checkpoint says so.

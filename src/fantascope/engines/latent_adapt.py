@@ -128,10 +128,11 @@ class Worn:
 
 
 def _changes(module: Any, part: str, each: Sequence[Item]) -> list[_Change]:
-    """Return the tensors of a module that adapters change."""
+    """Return the tensors of a module that adapters change; they are added up by name, so no order is another sum."""
     own = {name.removeprefix(NESTED): parameter for name, parameter in module.named_parameters()}
     found: dict[str, _Change] = {}
-    for k, (applied, _, parsed) in enumerate(each):
+    for k in sorted(range(len(each)), key=lambda k: each[k][0].name):
+        applied, _, parsed = each[k]
         for delta in parsed.deltas:
             factor = applied.weight * share_of(delta, applied.blocks)
             if delta.part != part or factor == 0:

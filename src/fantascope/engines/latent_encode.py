@@ -11,6 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fantascope.core.weighting import Weighted, Window, cut
+from fantascope.core.weighting import states as weighed
+
 Tokenise = Callable[[str], list[int]]
 """A text to token ids, without marks of begin and end."""
 
@@ -41,19 +44,29 @@ class Encoder:
     folder: str = "text_encoder"
     learned: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def windows(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Return token ids and mask, both `(B, N, window)`; N is what the longest text needs."""
+    def windows(self, texts: Sequence[str], least: int = 1) -> tuple[Tensor, Tensor]:
+        """Return token ids and mask, both `(B, N, window)`; N is what the longest text needs, or `least`."""
         room = self.window - 2
         ids = [self._ids(text) for text in texts]
-        count = max(1, *(-(-len(row) // room) for row in ids))
+        count = max(1, least, *(-(-len(row) // room) for row in ids))
         rows = [[[self.begin, *row[k * room : (k + 1) * room], self.end] for k in range(count)] for row in ids]
         filled = [[window + [self.pad] * (self.window - len(window)) for window in row] for row in rows]
         lengths = torch.tensor([[len(window) for window in row] for row in rows])
         return torch.tensor(filled), (torch.arange(self.window) < lengths[..., None]).long()
 
-    def run(self, windows: Tensor, mask: Tensor, device: torch.device) -> Any:
-        """Run the model on ids and mask, both `(M, window)`, and return its output with all hidden states."""
-        told = mask.to(device) if self.masked else None
+    def cut(self, text: str | Weighted) -> list[Window]:
+        """Return the windows of a text with weights."""
+        sections = text.sections if isinstance(text, Weighted) else (((text, 1.0),),)
+        pieces = [[(self._ids(piece), weight) for piece, weight in section] for section in sections]
+        return cut(pieces, self.window - 2, self.begin, self.end)
+
+    def run(self, windows: Tensor, mask: Tensor, device: torch.device, hides: bool = False) -> Any:
+        """Run the model on ids and mask, both `(M, window)`, and return its output with all hidden states.
+
+        Args:
+            hides: Whether the mask hides words: then an encoder that is not told of padding is told of it all.
+        """
+        told = mask.to(device) if self.masked or hides else None
         with self._taught(windows, device) as plain:
             return self.model(input_ids=plain.to(device), attention_mask=told, output_hidden_states=True)
 
@@ -97,7 +110,9 @@ class Encoder:
             hook.remove()
 
 
-def encode(encoder: Encoder, texts: Sequence[str], skip: int, last: bool, device: torch.device) -> tuple[Tensor, Any]:
+def encode(
+    encoder: Encoder, texts: Sequence[str | Weighted], skip: int, last: bool, device: torch.device
+) -> tuple[Tensor, Any]:
     """Encode texts.
 
     Args:
@@ -107,21 +122,71 @@ def encode(encoder: Encoder, texts: Sequence[str], skip: int, last: bool, device
 
     Returns:
         States `(B, N * window, D)`, and the pooled states `(B, P)` of each text's first window, or None when the
-        encoder projects none.
+        encoder projects none. Weights of words do not change pooled states.
     """
-    windows, mask = encoder.windows(texts)
+    if any(isinstance(text, Weighted) for text in texts):
+        return _encode_weighted(encoder, texts, skip, last, device)
+    windows, mask = encoder.windows([text for text in texts if isinstance(text, str)])
     batch, count, width = windows.shape
     out = encoder.run(windows.flatten(0, 1), mask.flatten(0, 1), device)
+    states, pooled = _layer(encoder, out, skip, last), getattr(out, "text_embeds", None)
+    if pooled is not None:
+        pooled = pooled.view(batch, count, -1)[:, 0]
+    return states.reshape(batch, count * width, -1), pooled
+
+
+def _encode_weighted(
+    encoder: Encoder, texts: Sequence[str | Weighted], skip: int, last: bool, device: torch.device
+) -> tuple[Tensor, Any]:
+    """Encode texts of which some have weights, each by itself, in as many windows as the longest needs."""
+    cuts = [encoder.cut(text) for text in texts]
+    count, blank = max(map(len, cuts)), encoder.cut("")
+    empty, _ = encode(encoder, [""], skip, last, device)
+    pooled: list[Tensor] = []
+
+    def run(rows: Sequence[Sequence[int]], hidden: Sequence[Sequence[bool]]) -> Tensor:
+        ids = torch.full((len(rows), encoder.window), encoder.pad)
+        mask = torch.full((len(rows), encoder.window), 0 if encoder.masked else 1)
+        for k, (row, unseen) in enumerate(zip(rows, hidden, strict=True)):
+            ids[k, : len(row)] = torch.tensor(row)
+            mask[k, : len(row)] = torch.tensor([not one for one in unseen]).long()
+        out = encoder.run(ids, mask, device, hides=any(map(any, hidden)))
+        found = getattr(out, "text_embeds", None)
+        if found is not None:
+            pooled.append(found[:1])
+        return _layer(encoder, out, skip, last)
+
+    rows = []
+    for text, windows in zip(texts, cuts, strict=True):
+        if isinstance(text, Weighted):
+            rows.append(weighed(windows + blank * (count - len(windows)), empty[0], run))
+            continue
+        states, own = _encode_plain(encoder, text, count, skip, last, device)
+        rows.append(states)
+        if own is not None:
+            pooled.append(own)
+    return torch.stack(rows), torch.cat(pooled) if pooled else None
+
+
+def _encode_plain(
+    encoder: Encoder, text: str, least: int, skip: int, last: bool, device: torch.device
+) -> tuple[Tensor, Any]:
+    """Encode one text in at least so many windows: states `(N * window, D)` and pooled states `(1, P)` or None."""
+    windows, mask = encoder.windows([text], least)
+    out = encoder.run(windows[0], mask[0], device)
+    pooled = getattr(out, "text_embeds", None)
+    return _layer(encoder, out, skip, last).flatten(0, 1), pooled[:1] if pooled is not None else None
+
+
+def _layer(encoder: Encoder, out: Any, skip: int, last: bool) -> Tensor:
+    """Return the states of the layer that is meant, `(M, window, D)`."""
     if not last:
         states = out.hidden_states[-(skip + 2)]
     elif skip == 0:
         states = out.last_hidden_state
     else:
         states = final_norm(encoder.model)(out.hidden_states[-(skip + 1)])
-    pooled = getattr(out, "text_embeds", None)
-    if pooled is not None:
-        pooled = pooled.view(batch, count, -1)[:, 0]
-    return states.reshape(batch, count * width, -1), pooled
+    return torch.as_tensor(states)
 
 
 def final_norm(model: Any) -> Any:

@@ -65,6 +65,7 @@ class _Wish:
     adapters: tuple[Mapping[str, Any], ...]
     clip_skip: int
     controls: tuple[tuple[str, str | None], ...] = ()
+    spoken: tuple[str, ...] = ()
 
 
 def choose(spec: Spec, fields: Mapping[str, Any], settings: Settings) -> Choice:
@@ -91,6 +92,8 @@ def choose(spec: Spec, fields: Mapping[str, Any], settings: Settings) -> Choice:
         tuple(fields.get("adapters") or ()),
         skip if skip is not None else 0,
         tuple((control["kind"], control["network"]) for control in fields.get("controls") or ()),
+        tuple(name for name in ("chaos", "stop") if fields.get(name) is not None)
+        + (("grammar",) if fields.get("grammar") == "a1111" else ()),
     )
     if wish.engine is not None and wish.engine not in ENGINES:
         raise UnknownName("engine", wish.engine, ENGINES)
@@ -131,6 +134,9 @@ def _lacks(name: str, spec: Spec, wish: _Wish, settings: Settings) -> ModelError
             return Unsupported("the engine 'graph' runs no control network but the model's own.", param="controls")
         if own_folder(spec) is None:
             return Unsupported(f"the model {spec.name!r} has no control network of its own.", param="controls")
+    if name == "pipeline" and wish.spoken:
+        what = {"chaos": "chaos", "stop": "stopping early", "grammar": "grammar a1111"}[wish.spoken[0]]
+        return Unsupported(f"the engine 'pipeline' has no {what}.", param=wish.spoken[0])
     if name == "pipeline" and wish.adapters:
         return Unsupported(f"the engine {name!r} takes no adapters.", param="adapters")
     if name == "graph" and wish.adapters:

@@ -6,6 +6,7 @@ what differs between text to image, variations, fills and tiles is what `Inputs`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +15,14 @@ import numpy as np
 
 from fantascope.artifact import Output, Step
 from fantascope.core.arrays import around
-from fantascope.core.denoise import State, denoise, predict
+from fantascope.core.denoise import Network, State, denoise, predict
 from fantascope.core.guidance import guided
 from fantascope.core.masks import held, latent_mask, later, rolled
 from fantascope.core.pixels import from_pixels, to_pixels, unblocked
 from fantascope.core.schedules import Levels, levels
-from fantascope.core.seeds import noise, stream
-from fantascope.engines.base import Array, Inputs, LatentEngine, Steer
+from fantascope.core.seeds import gathered, noise, stream
+from fantascope.engines.base import Array, Inputs, LatentEngine, Said, Steer
+from fantascope.engines.spoken import Clock, spoken
 
 PREVIEW_SIDE = 128
 """Longest side of a step preview in pixels."""
@@ -59,6 +61,7 @@ class _Work:
         start: Mixed latents of the pictures `(1, C, h, w)`, or None.
         mask: `(1, 1, h, w)`, or None where everything is painted.
         wrap, steers: As in `Inputs`.
+        said: What is said at each step, where that is more than the request's prompts.
     """
 
     shape: tuple[int, int, int]
@@ -67,6 +70,7 @@ class _Work:
     mask: Array = None
     wrap: tuple[bool, bool] = (False, False)
     steers: tuple[Steer, ...] = ()
+    said: tuple[Said, ...] = ()
 
 
 def _prepare(engine: LatentEngine, request: Any, inputs: Inputs) -> _Work:
@@ -78,22 +82,30 @@ def _prepare(engine: LatentEngine, request: Any, inputs: Inputs) -> _Work:
     )
     shape = (engine.latent_channels, size[1] // factor, size[0] // factor)
     steps = levels(engine.training_schedule, request.steps, request.schedule, sampler=request.sampler)
+    if request.grammar == "a1111":
+        assert inputs.said is not None, "a task forgot what the prompts say"
     if inputs.pictures is None:
-        return _Work(shape, steps, wrap=inputs.wrap, steers=inputs.steers)
+        said = tuple(inputs.said(steps.steps)) if inputs.said is not None else ()
+        return _Work(shape, steps, wrap=inputs.wrap, steers=inputs.steers, said=said)
     pictures = engine.from_numpy(from_pixels(inputs.pictures))
     start = sum(share * engine.encode_image(pictures[k : k + 1]) for k, share in enumerate(inputs.weights))
     mask = None if inputs.mask is None else engine.from_numpy(latent_mask(inputs.mask, factor))
-    return _Work(shape, later(steps, inputs.strength), start, mask, inputs.wrap, inputs.steers)
+    steps = later(steps, inputs.strength)
+    said = tuple(inputs.said(steps.steps)) if inputs.said is not None else ()
+    return _Work(shape, steps, start, mask, inputs.wrap, inputs.steers, said)
 
 
 def _batch(engine: LatentEngine, request: Any, work: _Work, seeds: list[int], first: int) -> Iterator[Step | Output]:
-    total = work.steps.steps
+    total = work.steps.steps if request.stop is None else math.ceil(request.stop * work.steps.steps)
     where = {"index": first, "count": len(seeds), "total": request.n, "steps": total}
     yield Step(step=0, stage="encode", **where)
     latents = work.start
     for state in _denoised(engine, request, work, seeds):
         latents = state.x
         yield Step(step=state.step, preview=_preview(engine, request, state), **where)
+        if state.step == total < work.steps.steps:
+            latents = state.denoised
+            break
     for k, seed in enumerate(seeds):
         yield Step(step=total, stage="decode", **where)
         one = latents[k : k + 1] if len(latents) > 1 else latents
@@ -114,27 +126,40 @@ def _denoised(engine: LatentEngine, request: Any, work: _Work, seeds: list[int])
     """Run the sampler; the guided network sees unconditional rows first, then conditional ones."""
     if work.steps.steps == 0:
         return iter(())
-    free = request.guidance == 1
-    texts = [request.prompt] * len(seeds)
-    if not free:
-        texts = [request.negative_prompt or ""] * len(seeds) + texts
-    conditions = engine.encode_text(texts, request)
-    if work.steers:
-        network = engine.steered(request, conditions, work.steers)
-    else:
-        network = engine.network(request, conditions)
-    if not free:
-        network = guided(network, request.guidance, request.guidance_rescale)
-    denoiser = predict(network, engine.training_schedule)
+    clock = Clock()
+    network = spoken(engine, request, work.said, len(seeds), work.steers, clock) if work.said else None
+    denoiser = predict(network or _guided(engine, request, work, len(seeds)), engine.training_schedule)
     if any(work.wrap):
         denoiser = rolled(denoiser, down=work.wrap[1], right=work.wrap[0])
-    start = engine.from_numpy(noise(seeds, work.shape))
+    start = engine.from_numpy(_noise(request, seeds, work.shape))
     fresh = stream(seeds, work.shape)
     if work.start is not None:
         start = float(work.steps.alphas[0]) * work.start + float(work.steps.sigmas[0]) * start
     if work.mask is not None:
         denoiser = held(denoiser, work.start, work.mask)
-    return denoise(denoiser, start, work.steps, request.sampler, lambda step: engine.from_numpy(fresh(step)))
+    states = denoise(denoiser, start, work.steps, request.sampler, lambda step: engine.from_numpy(fresh(step)))
+    return clock.told(states) if network is not None else states
+
+
+def _noise(request: Any, seeds: list[int], shape: tuple[int, int, int]) -> Any:
+    """Return the noise pictures start from, drawn together where the request says so."""
+    if request.chaos is None or request.chaos == 1:
+        return noise(seeds, shape)
+    return gathered(seeds, shape, request.anchor if request.anchor is not None else seeds[0], request.chaos)
+
+
+def _guided(engine: LatentEngine, request: Any, work: _Work, count: int) -> Network:
+    """Return the network for the request's prompts as they are, the same at every step."""
+    free = request.guidance == 1
+    texts = [request.prompt] * count
+    if not free:
+        texts = [request.negative_prompt or ""] * count + texts
+    conditions = engine.encode_text(texts, request)
+    if work.steers:
+        network = engine.steered(request, conditions, work.steers)
+    else:
+        network = engine.network(request, conditions)
+    return network if free else guided(network, request.guidance, request.guidance_rescale)
 
 
 def _preview(engine: LatentEngine, request: Any, state: State) -> Any:

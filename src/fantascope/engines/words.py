@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fantascope.core.weighting import Weighted, Window, cut
+from fantascope.core.weighting import states as weighed
 from fantascope.engines.compact import NAME
 from fantascope.engines.graph_runtime import Floats, Program, Source, open_runtime
 from fantascope.engines.weights import sha256
@@ -94,14 +96,31 @@ class Words:
         pieces: list[str] = self._tokenizer.encode(text, add_special_tokens=False).tokens
         return pieces
 
-    def states(self, texts: Sequence[str]) -> Floats:
+    def states(self, texts: Sequence[str | Weighted]) -> Floats:
         """Return token states `(N, 32 * k, 384)`, k the windows that the longest text needs; padding included."""
-        windows = [self._windows(text, WINDOW) for text in texts]
-        count = max(len(each) for each in windows)
-        rows = [row for each in windows for row in each + [[self._begin, self._end]] * (count - len(each))]
-        different = list(dict.fromkeys(map(tuple, rows)))
+        plain = [self._windows(text, WINDOW) if isinstance(text, str) else [] for text in texts]
+        heavy = [self._weighted(text) if isinstance(text, Weighted) else [] for text in texts]
+        count = max([len(each) for each in plain] + [len(each) for each in heavy])
+        filled = [each + [[self._begin, self._end]] * (count - len(each)) if each else [] for each in plain]
+        different = list(dict.fromkeys(tuple(row) for each in filled for row in each))
         encoded = dict(zip(different, self._encode([list(row) for row in different], WINDOW), strict=True))
-        return np.stack([encoded[tuple(row)] for row in rows]).reshape(len(texts), count * WINDOW, -1)
+        return np.stack(
+            [
+                np.concatenate([encoded[tuple(row)] for row in each]) if each else self._weighed(windows, count)
+                for each, windows in zip(filled, heavy, strict=True)
+            ]
+        )
+
+    def _weighted(self, text: Weighted) -> list[Window]:
+        sections = [[(self._ids(piece), weight) for piece, weight in section] for section in text.sections]
+        return cut(sections, WINDOW - 2, self._begin, self._end)
+
+    def _weighed(self, windows: list[Window], count: int) -> Floats:
+        """Return the states of one weighed text, in `count` windows."""
+        padded = windows + cut([[]], WINDOW - 2, self._begin, self._end) * (count - len(windows))
+        empty = self._encode([[self._begin, self._end]], WINDOW)[0]
+        found: Floats = weighed(padded, empty, lambda rows, hidden: self._encode(rows, WINDOW, hidden))
+        return found
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """Return sentence embeddings `(N, 384)` float32 of length 1: the mean of a text's token states."""
@@ -123,17 +142,25 @@ class Words:
 
     def _windows(self, text: str, size: int) -> list[Ids]:
         """Cut a text into windows of at most `size` tokens, marks included; an empty text has one."""
-        ids: Ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        ids = self._ids(text)
         room = size - 2
         return [[self._begin, *ids[k : k + room], self._end] for k in range(0, max(len(ids), 1), room)]
 
-    def _encode(self, rows: Sequence[Ids], size: int) -> Floats:
-        """Run the encoder on windows padded to `size` tokens: `(N, size, 384)`."""
+    def _ids(self, text: str) -> Ids:
+        ids: Ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def _encode(self, rows: Sequence[Sequence[int]], size: int, hidden: Sequence[Sequence[bool]] = ()) -> Floats:
+        """Run the encoder on windows padded to `size` tokens: `(N, size, 384)`; what is `hidden` it does not see."""
+        if not rows:
+            return np.zeros((0, size, self.width), np.float32)
         ids = np.full((len(rows), size), self._pad, np.int64)
         mask = np.zeros((len(rows), size), np.int64)
         for k, row in enumerate(rows):
             ids[k, : len(row)] = row
             mask[k, : len(row)] = 1
+        for k, unseen in enumerate(hidden):
+            mask[k, : len(unseen)] = np.logical_not(unseen)
         parts: list[npt.NDArray[np.float32]] = [
             self._program(ids=ids[k : k + BATCH], mask=mask[k : k + BATCH]) for k in range(0, len(rows), BATCH)
         ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ BATCH = 4
 """Pictures painted together: what an engine on a CPU gains most from."""
 
 Pixels = npt.NDArray[np.uint8]
+Read = Callable[[str], str]
+"""Turns a prompt into the words it is painted by: those that a user's own prompt would be read as."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,12 @@ def samples_of(asked: Sequence[Asked], samples: int, seed: int) -> list[Sample]:
 
 
 def paint_missing(
-    engine: Any, request: Any, samples: Sequence[Sample], folder: Path, facts: dict[str, Any]
+    engine: Any,
+    request: Any,
+    samples: Sequence[Sample],
+    folder: Path,
+    facts: dict[str, Any],
+    read: Read = str,
 ) -> Iterator[int]:
     """Paint the pictures that a folder lacks.
 
@@ -73,6 +80,7 @@ def paint_missing(
         samples: What is wanted.
         folder: Where pictures, `run.json` and `times.jsonl` are kept.
         facts: What else decides the pictures, for `run.json`.
+        read: Turns a prompt into the words it is painted by.
 
     Yields:
         How many of the samples are there.
@@ -88,7 +96,7 @@ def paint_missing(
         rows = missing[start : start + batch]
         full = (rows * batch)[:batch]
         since = time.perf_counter()
-        pictures = _paint(engine, request, full)
+        pictures = _paint(engine, request, full, read)
         took = time.perf_counter() - since
         if start == 0:
             (folder / RAN).write_text(json.dumps(_ran(engine), indent=1, sort_keys=True) + "\n", "utf-8")
@@ -103,6 +111,11 @@ def ran(folder: Path) -> dict[str, Any]:
     """What painted a folder's pictures: engine, precision, the hash of every file of weights and one over all."""
     said: dict[str, Any] = json.loads((folder / RAN).read_text("utf-8"))
     return said
+
+
+def read_as(folder: Path) -> str:
+    """How the prompts of a folder's pictures were read: `as written`, or by which thesaurus."""
+    return str(json.loads((folder / RUN).read_text("utf-8")).get("words", "as written"))
 
 
 def _ran(engine: Any) -> dict[str, Any]:
@@ -137,10 +150,10 @@ def _claim(folder: Path, facts: dict[str, Any]) -> None:
         )
 
 
-def _paint(engine: Any, request: Any, rows: Sequence[Sample]) -> list[Pixels]:
+def _paint(engine: Any, request: Any, rows: Sequence[Sample], read: Read = str) -> list[Pixels]:
     if not isinstance(engine, LatentEngine):
-        return [_alone(engine, request, sample) for sample in rows]
-    texts = [sample.asked.prompt for sample in rows]
+        return [_alone(engine, request, sample, read) for sample in rows]
+    texts = [read(sample.asked.prompt) for sample in rows]
     if request.guidance != 1:
         texts = [request.negative_prompt or ""] * len(rows) + texts
     network = engine.network(request, engine.encode_text(texts, request))
@@ -163,9 +176,9 @@ def _paint(engine: Any, request: Any, rows: Sequence[Sample]) -> list[Pixels]:
     return list(np.ascontiguousarray(pixels.transpose(0, 2, 3, 1)))
 
 
-def _alone(engine: Any, request: Any, sample: Sample) -> Pixels:
+def _alone(engine: Any, request: Any, sample: Sample, read: Read) -> Pixels:
     """Paint one picture with an engine that does not show its parts."""
-    one = request.replace(prompt=sample.asked.prompt, seed=sample.seed, n=1)
+    one = request.replace(prompt=read(sample.asked.prompt), seed=sample.seed, n=1)
     outputs = [event for event in engine.render(one) if isinstance(event, Output)]
     pixels: Pixels = np.asarray(outputs[0].pixels)[..., :3]
     return pixels

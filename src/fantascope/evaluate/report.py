@@ -45,7 +45,8 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
     yield (
         f"{model['title']}; {model['steps']} steps of {model['sampler']}, guidance {model['guidance']:g}, "
         f"{model['width']}x{model['height']} px, engine {model['engine']} on {model['runtime']} in "
-        f"{model['precision']}, {model['threads']} threads. Weights {model['hash'][:16]}. Seed {report['seed']}."
+        f"{model['precision']}, {model['threads']} threads. Weights {model['hash'][:16]}. Seed {report['seed']}. "
+        f"Prompts {report.get('words', 'as written')}."
     )
     yield ""
     yield (

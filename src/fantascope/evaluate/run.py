@@ -10,7 +10,7 @@ from typing import Any
 from fantascope.data.vocabulary import Concept
 from fantascope.engines.detector import Detector, Labels
 from fantascope.evaluate.measure import Seen, Told, distances, painted, real, reconstruction
-from fantascope.evaluate.paint import Sample, paint_missing, ran, samples_of, seconds
+from fantascope.evaluate.paint import Read, Sample, paint_missing, ran, read_as, samples_of, seconds
 from fantascope.evaluate.prompts import Asked, benchmark, in_other_words, some, whole_vocabulary
 from fantascope.evaluate.report import in_order, write_report
 from fantascope.evaluate.sheets import grid, unpicked
@@ -61,9 +61,11 @@ def facts_of(request: Any, spec: Any, wanted: Wanted) -> dict[str, Any]:
     return said | {"source": spec.source, "weights": dict(sorted(spec.weights.items())), "seed": wanted.seed}
 
 
-def paint(engine: Any, request: Any, lists: Mapping[str, list[Sample]], folder: Path, facts: Any) -> Iterator[int]:
+def paint(
+    engine: Any, request: Any, lists: Mapping[str, list[Sample]], folder: Path, facts: Any, read: Read = str
+) -> Iterator[int]:
     """Paint what a folder lacks; yields how many pictures are there."""
-    yield from paint_missing(engine, request, [one for rows in lists.values() for one in rows], folder, facts)
+    yield from paint_missing(engine, request, [one for rows in lists.values() for one in rows], folder, facts, read)
 
 
 def measure(
@@ -99,6 +101,7 @@ def measure(
             "ceiling_from": "measured in this run" if truth is not None else "measured when the detector was made",
         },
         "seed": wanted.seed,
+        "words": read_as(folder),
         "lists": {},
         "distances": None,
         "autoencoder": None if truth is None else _said(reconstruction(engine, truth, told)),

@@ -8,11 +8,12 @@
       thumbs/             small copies, made again when missing
 
 `records` holds what is handed out, `files` the folder, `schema` tables, migrations and connections, `index` and
-`ledger` the rows, `pictures` all decoding, `check` verify and sweep, `store` the class that joins them. Importing this
-package does not import SQLAlchemy; opening a gallery does.
+`ledger` the rows, `plans` and `pots` the rules of credits, `appeals` what was refused and decided, `pictures` all
+decoding, `check` verify and sweep, `store` the class that joins them. Importing this package does not import
+SQLAlchemy; opening a gallery does.
 """
 
-from fantascope.gallery.records import Balance, Entry, Line, Problem
+from fantascope.gallery.records import Balance, Decision, Entry, Expiring, Line, Problem, Refusal
 from fantascope.gallery.store import Gallery
 
-__all__ = ["Balance", "Entry", "Gallery", "Line", "Problem"]
+__all__ = ["Balance", "Decision", "Entry", "Expiring", "Gallery", "Line", "Problem", "Refusal"]

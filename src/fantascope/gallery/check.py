@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from fantascope.errors import StorageError
 from fantascope.gallery import index, ledger
 from fantascope.gallery.files import Files, explained
+from fantascope.gallery.plans import thousandths
 from fantascope.gallery.records import Problem
 from fantascope.gallery.schema import Database
 from fantascope.receipt import Receipt, receipt_id
@@ -128,7 +129,7 @@ def _check_receipt(row: Any, paid: list[int]) -> Iterator[Problem]:
         if getattr(row, name) != told:
             said = f"the index says {name} {getattr(row, name)!r}, the receipt {told!r}"
             yield Problem("index", row.id, said, "Restore gallery.db from a backup.")
-    costs = ledger.thousandths(receipt.cost.credits)
+    costs = thousandths(receipt.cost.credits)
     if any(charged != costs for charged in paid):
         said = f"charged {[charged / 1000 for charged in paid]} credits, its receipt says {costs / 1000}"
         yield Problem("ledger", row.id, said, "Restore gallery.db from a backup.")

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from fantascope.receipt import canonical
+
 ProblemKind = Literal["missing", "changed", "orphan", "leftover", "receipt", "index", "ledger"]
 
 
@@ -34,8 +36,22 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Expiring:
+    """Credits of one account that expire together at a moment (UTC), and where they come from."""
+
+    credits: float
+    kind: Literal["allowance", "rollover", "topup"]
+    expires: datetime
+
+
+@dataclass(frozen=True)
 class Balance:
-    """Credits of one account in the current month: `left` = allowance - used - held; `renews` is when (UTC)."""
+    """Credits of one account.
+
+    `allowance` is what this month (UTC) gave and `used` what was charged for runs that began in it; `held` is reserved
+    by runs in progress; `left` may be spent. `renews` is when the next allowance comes. `expiring` says when what is
+    left expires, soonest first, which is the order it is spent in; its credits add up to `left`.
+    """
 
     account: str
     plan: str
@@ -44,23 +60,84 @@ class Balance:
     held: float
     left: float
     renews: datetime
+    expiring: tuple[Expiring, ...] = ()
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the ledger. `credits` is signed: allowance and refund are gains, hold and charge are not.
+    """One line of the ledger. `credits` is signed: allowance, rollover, topup and refund are gains, the others are not.
 
     A hold moves credits from available to held; a charge spends what is held; a refund moves the rest back. So a
-    charge does not change what is left a second time.
+    charge does not change what is left a second time. `pot` is where the credits come from: a month (`2026-11`), what
+    rolled over of it (`2026-11+`) or a top-up. `expires` is when what was given expires.
     """
 
     at: datetime
     account: str
-    kind: Literal["allowance", "hold", "charge", "refund"]
+    kind: Literal["allowance", "rollover", "topup", "hold", "charge", "refund", "expiry"]
     credits: float
     what: str
+    pot: str
     hold: str | None = None
     artifact: str | None = None
+    expires: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One refusal: who asked, which rule refused what, and why.
+
+    `scope` is the sha256 of exactly what was refused; `text` is empty where the request was private or a picture was
+    meant. `appeal` is what was said against it, `decision` the id of the newest decision.
+    """
+
+    id: str
+    at: datetime
+    account: str
+    task: str
+    rule: str
+    score: float
+    threshold: float
+    subject: str
+    scope: str
+    text: str
+    words: tuple[str, ...]
+    reason: str
+    offer: str
+    policy: str
+    appeal: str | None = None
+    decision: str | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the operator decided of an appeal: whether exactly `scope` passes under exactly `rule`, and the signature.
+
+    `statement` is what is signed: every field but the signature.
+    """
+
+    id: str
+    refusal: str
+    rule: str
+    scope: str
+    allow: bool
+    why: str
+    at: datetime
+    signature: str = ""
+
+    def statement(self) -> bytes:
+        """Return the bytes that are signed."""
+        return canonical(
+            {
+                "decision": self.id,
+                "refusal": self.refusal,
+                "rule": self.rule,
+                "scope": self.scope,
+                "allow": self.allow,
+                "why": self.why,
+                "at": stamp(self.at),
+            }
+        )
 
 
 @dataclass(frozen=True)

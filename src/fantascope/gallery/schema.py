@@ -1,4 +1,4 @@
-"""Tables, migrations and connections. This module and its two users, `index` and `ledger`, hold all the SQL there is.
+"""Tables, migrations and connections. This module and its users `index`, `ledger` and `appeals` hold all SQL there is.
 
 `MIGRATIONS` only ever grows: what stands there has run on somebody's disk. The statements are plain SQL that SQLite and
 PostgreSQL both take; what is particular to SQLite is in `_connect_sqlite` and `_begin_sqlite`. Amounts are whole
@@ -44,6 +44,29 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX entries_account ON entries (account, period)",
         "CREATE INDEX entries_hold ON entries (hold)",
         "CREATE INDEX entries_owner ON entries (owner)",
+    ),
+    (
+        "CREATE TABLE refusals (seq BIGINT NOT NULL PRIMARY KEY, id VARCHAR(16) NOT NULL UNIQUE, "
+        "account VARCHAR(200) NOT NULL, rule VARCHAR(100) NOT NULL, scope VARCHAR(64) NOT NULL, "
+        "refused VARCHAR(27) NOT NULL, body TEXT NOT NULL)",
+        "CREATE TABLE appeals (refusal VARCHAR(16) NOT NULL PRIMARY KEY REFERENCES refusals (id), "
+        "why TEXT NOT NULL, appealed VARCHAR(27) NOT NULL)",
+        "CREATE TABLE decisions (seq BIGINT NOT NULL PRIMARY KEY, id VARCHAR(16) NOT NULL UNIQUE, "
+        "refusal VARCHAR(16) NOT NULL REFERENCES refusals (id), rule VARCHAR(100) NOT NULL, "
+        "scope VARCHAR(64) NOT NULL, allow INTEGER NOT NULL, why TEXT NOT NULL, decided VARCHAR(27) NOT NULL, "
+        "signature TEXT NOT NULL)",
+        "CREATE INDEX decisions_scope ON decisions (scope, rule)",
+    ),
+    (
+        "ALTER TABLE entries ADD COLUMN pot VARCHAR(16) DEFAULT '' NOT NULL",
+        "ALTER TABLE entries ADD COLUMN expires VARCHAR(27)",
+        "UPDATE entries SET pot = period",
+        "UPDATE entries SET expires = CASE WHEN SUBSTR(period, 6, 2) = '12' "
+        "THEN CAST(CAST(SUBSTR(period, 1, 4) AS INTEGER) + 1 AS VARCHAR(4)) || '-01' "
+        "ELSE SUBSTR(period, 1, 5) || SUBSTR('0203040506070809101112', "
+        "2 * CAST(SUBSTR(period, 6, 2) AS INTEGER) - 1, 2) END || '-01T00:00:00.000000Z' WHERE kind = 'allowance'",
+        "CREATE INDEX entries_pot ON entries (account, pot, available, held)",
+        "CREATE INDEX entries_kind ON entries (account, kind)",
     ),
 )
 """Step k takes a gallery of version k to version k + 1."""
@@ -107,9 +130,46 @@ entries = sa.Table(
     sa.Column("owner", sa.String(16)),
     sa.Column("what", sa.Text, nullable=False),
     sa.Column("entered", sa.String(27), nullable=False),
+    sa.Column("pot", sa.String(16), nullable=False),
+    sa.Column("expires", sa.String(27)),
 )
 """The ledger, only ever appended to. `unique_key` makes every entry happen once; `owner` is who must live for a hold
-to stand."""
+to stand; `pot` is whose credits are moved (`pots`), `expires` stands on the lines that give."""
+
+refusals = sa.Table(
+    "refusals",
+    _metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("id", sa.String(16), nullable=False, unique=True),
+    sa.Column("account", sa.String(200), nullable=False),
+    sa.Column("rule", sa.String(100), nullable=False),
+    sa.Column("scope", sa.String(64), nullable=False),
+    sa.Column("refused", sa.String(27), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+
+appeals = sa.Table(
+    "appeals",
+    _metadata,
+    sa.Column("refusal", sa.String(16), primary_key=True),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("appealed", sa.String(27), nullable=False),
+)
+
+decisions = sa.Table(
+    "decisions",
+    _metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("id", sa.String(16), nullable=False, unique=True),
+    sa.Column("refusal", sa.String(16), nullable=False),
+    sa.Column("rule", sa.String(100), nullable=False),
+    sa.Column("scope", sa.String(64), nullable=False),
+    sa.Column("allow", sa.Integer, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("decided", sa.String(27), nullable=False),
+    sa.Column("signature", sa.Text, nullable=False),
+)
+"""Refusals, what was said against them, and what the operator decided; rows are added, never changed."""
 
 
 def next_seq(table: sa.Table) -> sa.ScalarSelect[int]:

@@ -23,6 +23,7 @@ from fantascope.gallery.records import Balance, Entry, Line, Problem, moment
 from fantascope.receipt import Receipt
 
 if TYPE_CHECKING:
+    from fantascope.gallery.appeals import Refusals
     from fantascope.gallery.schema import Database
 
 Entries = list[Entry]
@@ -77,9 +78,9 @@ class Gallery:
             StorageError: the folder cannot be made, read or written.
             UnknownName: there is no such plan.
         """
-        from fantascope.gallery import check, ledger, schema
+        from fantascope.gallery import check, plans, schema
 
-        ledger.allowance_of(plan)
+        plans.plan_of(plan)
         files = Files(folder.absolute())
         if read_only:
             database = schema.open_database(files.folder, url, True, clock)
@@ -114,6 +115,13 @@ class Gallery:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def refusals(self) -> Refusals:
+        """What was refused, appealed and decided."""
+        from fantascope.gallery.appeals import Refusals
+
+        return Refusals(self._database, self._clock)
 
     # Artifacts
 
@@ -346,8 +354,22 @@ class Gallery:
             ledger.release(tx, hold, "not used", self._clock())
         self._holds.discard(hold)
 
+    def topup(self, user: str, credits: float, note: str = "") -> Balance:
+        """Book a top-up, the operator's act, and return what the account has then.
+
+        Raises:
+            InvalidValue: the account's plan has no top-up of this size, or the note is too long.
+            StorageError: disk full or read-only; nothing was booked.
+        """
+        from fantascope.gallery import ledger
+
+        with self._database.write() as tx:
+            now = self._clock()
+            ledger.topup(tx, user, credits, note, self._plan, now)
+            return ledger.balance(tx, user, self._plan, now)
+
     def balance(self, user: str) -> Balance:
-        """Return what the account has this month (UTC). Nothing is written."""
+        """Return what the account has, this month's (UTC) allowance included. Nothing is written."""
         from fantascope.gallery import ledger
 
         with self._database.read() as tx:

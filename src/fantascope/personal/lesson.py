@@ -16,16 +16,18 @@ OPTIMISERS = ("adamw", "muon", "adamw8bit")
 
 _LESSON: dict[str, Any] = {"ema": 0.0, "warmup": 20, "cooldown": 0.3, "decay": 0.0, "gamma": 0.0, "dropped": 0.0}
 _LESSON |= {"lean": 1.0, "optimiser": "adamw", "precision": "bf16", "variants": 1, "prior": 1.0, "text": False}
+_LESSON |= {"companions": 0}
 _PHOTOS: dict[str, Any] = _LESSON | {"batch": 1, "class_batch": 1, "class_pictures": 100, "pictures": 100, "save": 100}
 _DRAWN: dict[str, Any] = _LESSON | {"batch": 4, "class_batch": 2, "class_pictures": 24, "pictures": 100, "save": 50}
-_DRAWN |= {"variants": 5}
-_LORA: dict[str, Any] = {"targets": "attention", "rank": 16, "dropout": 0.0}
+_DRAWN |= {"variants": 5, "companions": 16}
+_LORA: dict[str, Any] = {"targets": "attention", "rank": 16, "dropout": 0.0, "dora": False}
 
 LESSONS: dict[str, dict[str, dict[str, Any]]] = {
     "embedded": {
-        "lora": _DRAWN | _LORA | {"targets": "all", "steps": 400, "rate": 3e-3, "optimiser": "muon", "cooldown": 0.4},
-        "dreambooth": _DRAWN | {"steps": 150, "rate": 1.5e-3, "optimiser": "muon", "cooldown": 0.4},
-        "textual-inversion": _DRAWN | {"tokens": 4, "steps": 150, "rate": 2e-2, "prior": 0.0, "class_pictures": 0},
+        "lora": _DRAWN | _LORA | {"targets": "all", "steps": 600, "rate": 3e-3, "optimiser": "muon", "cooldown": 0.4},
+        "dreambooth": _DRAWN | {"steps": 300, "rate": 1.5e-3, "optimiser": "muon", "cooldown": 0.4},
+        "textual-inversion": _DRAWN
+        | {"tokens": 8, "steps": 300, "rate": 5e-3, "prior": 0.0, "class_pictures": 0, "companions": 0},
     },
     "sd1": {
         "lora": _PHOTOS | _LORA | {"steps": 800, "rate": 1e-4},
@@ -59,15 +61,17 @@ class Lesson:
         photos: Files and folders.
         name, kind: The word for the subject, and its class.
         licence, consent: Of what is made: an SPDX id, and who said yes to it, in a sentence.
+        people: Who is shown in the photos and agrees, in a sentence; asked for where somebody is seen in them.
         method: lora, dreambooth or textual-inversion.
         base: Name of a model.
-        targets, rank, alpha, dropout, text: Of LoRA: which layers (attention, all-linear, all), how much, and whether
-            the text encoders change, too.
+        targets, rank, alpha, dropout, text, dora: Of LoRA: which layers (attention, all-linear, all), how much, whether
+            the text encoders change, too, and whether a magnitude of every output is learnt (DoRA).
         tokens: Of textual inversion: vectors that stand for the word.
         steps, batch, rate, ema, warmup, cooldown, decay, seed: Of the training.
         prior, class_pictures, class_batch: Weight, number and share a step of the pictures of the class.
         variants: Pictures made of each photo on a plain ground, itself included.
-        lean, gamma, dropped: See `train.personal.PersonalConfig`.
+        companions: Pictures made of the subject beside other things that the base paints, if it can be cut out.
+        lean, gamma, dropped: See `train.personal.learn.PersonalConfig`.
         optimiser: adamw, muon or adamw8bit.
         precision: Of the computation: bf16 (autocast) or fp32.
         checkpointing: Less memory, more time.
@@ -84,6 +88,7 @@ class Lesson:
     kind: str
     licence: str = ""
     consent: str = ""
+    people: str = ""
     method: str = "lora"
     base: str | None = None
     targets: str | None = None
@@ -91,6 +96,7 @@ class Lesson:
     alpha: float | None = None
     dropout: float | None = None
     text: bool | None = None
+    dora: bool | None = None
     tokens: int | None = None
     steps: int | None = None
     batch: int | None = None
@@ -104,6 +110,7 @@ class Lesson:
     class_pictures: int | None = None
     class_batch: int | None = None
     variants: int | None = None
+    companions: int | None = None
     lean: float | None = None
     gamma: float | None = None
     dropped: float | None = None
@@ -177,7 +184,7 @@ def resolved(lesson: Lesson, spec: Spec) -> Lesson:
 
 def _of_method(lesson: Lesson) -> None:
     only = {
-        "lora": ("targets", "rank", "alpha", "dropout", "text"),
+        "lora": ("targets", "rank", "alpha", "dropout", "text", "dora"),
         "textual-inversion": ("tokens",),
         "dreambooth": ("out",),
     }

@@ -229,15 +229,8 @@ def variants(photo: Photo, count: int, seed: int) -> list[tuple[Pixels, str]]:
     """
     flat = photo.flat
     out = [(flat, plain_ground(flat))]
-    clear = photo.pixels.shape[2] == 4
-    if count < 2 or not (out[0][1] or clear):
-        return out
-    try:
-        thing = _filled(cut(photo.pixels, TOLERANCE), flat)
-    except InvalidPicture:
-        return out
-    share = float((thing[..., 3] > 127).mean())
-    if not FREE[0] <= share <= FREE[1]:
+    thing = cut_out(photo) if count > 1 else None
+    if thing is None:
         return out
     rng = np.random.default_rng([seed, int(photo.sha256[:8], 16)])
     mean = thing[thing[..., 3] > 200][:, :3].mean(0) if (thing[..., 3] > 200).any() else np.zeros(3)
@@ -247,7 +240,20 @@ def variants(photo: Photo, count: int, seed: int) -> list[tuple[Pixels, str]]:
     return out
 
 
-def _filled(thing: Pixels, flat: Pixels) -> Pixels:
+def cut_out(photo: Photo) -> Pixels | None:
+    """The subject (H, W, 4) of a photo on a plain or a transparent ground; None of any other, or where nothing stands
+    out of the ground, or all does."""
+    flat = photo.flat
+    if not plain_ground(flat) and photo.pixels.shape[2] == 3:
+        return None
+    try:
+        thing = filled(cut(photo.pixels, TOLERANCE), flat)
+    except InvalidPicture:
+        return None
+    return thing if FREE[0] <= float((thing[..., 3] > 127).mean()) <= FREE[1] else None
+
+
+def filled(thing: Pixels, flat: Pixels) -> Pixels:
     """A cut-out thing without holes: what it encloses, such as the white of an eye on a white ground, is its own."""
     clear = parts(thing[..., 3] < 128)
     edge = np.unique(np.concatenate([clear[0], clear[-1], clear[:, 0], clear[:, -1]]))

@@ -1,11 +1,11 @@
-"""Pictures of a class that a base paints itself: they keep the class what it was while a subject is learnt."""
+"""Pictures that a base paints itself: of a class, which keep it what it was, and of things beside a subject."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -37,27 +37,24 @@ def class_prompts(kind: str, count: int, photos: bool) -> list[str]:
     return bare + [captions("", kind, names[k % len(names)])[k % 3] for k in range(count - len(bare))]
 
 
-def class_pictures(
-    studio: Any, spec: Spec, weights: str, kind: str, count: int, photos: bool
-) -> Iterator[list[tuple[Pixels, str]]]:
-    """Yield the class pictures that are there, more and more of them, until there are `count`.
+def painted(studio: Any, spec: Spec, weights: str, prompts: Sequence[str]) -> Iterator[list[tuple[Pixels, str]]]:
+    """Yield pictures of prompts, and the prompts, more and more of them, until all are there.
 
-    They are painted by the studio's engine for the base and kept under the cache folder, by base weights, class, count
-    and settings: the next subject of the same class finds them.
+    They are painted by the studio's engine for the base and kept under the cache folder, by base weights, prompts and
+    settings: the next subject of the same class finds them.
 
     Args:
         studio: A `fantascope.Studio`.
         weights: Hash of the base's weights.
-        photos: Whether the base learnt from photos.
 
     Raises:
+        PolicyRefused: A rule refused one of them.
         StorageError: The cache cannot be written.
     """
-    prompts = class_prompts(kind, count, photos)
-    sizes, defaults = spec.sizes, spec.defaults
+    sizes, defaults, count = spec.sizes, spec.defaults, len(prompts)
     told = {
         "weights": weights,
-        "prompts": prompts,
+        "prompts": list(prompts),
         "seed": SEED,
         "side": sizes.native,
         "steps": defaults.steps,
@@ -87,6 +84,7 @@ def _paint(studio: Any, spec: Spec, prompt: str, seed: int, path: Path) -> None:
     job = studio.resolve(Imagine(prompt=prompt, model=spec.name, seed=seed, width=side, height=side, upscale=1, n=1))
     with studio.engines.lease(job.spec, job.choice) as engine, closing(engine.render(job.request)) as events:
         pixels = next(event.pixels for event in events if isinstance(event, Output))
+    studio.look_at([pixels])
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,21 +8,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from fantascope import __version__
 from fantascope.adapter import collection
 from fantascope.artifact import Artifact
 from fantascope.engines.adapters.collection import add_adapter, remove_adapter
+from fantascope.errors import PolicyRefused
 from fantascope.personal.lesson import Lesson
 from fantascope.personal.teach import STATE, Learning, Note, Progress, Sheet, Taught
 from fantascope.prompt.english import with_article
 from fantascope.request import Applied, Imagine
 from fantascope.spec import Spec, keep_spec
 from fantascope.train.fit import FitConfig, choose_device, load_weights
-from fantascope.train.personal import PersonalConfig, Shot, encode_shots, train_personal
-from fantascope.train.personal_base import Base, open_base, windows_of
-from fantascope.train.personal_optim import optimiser_of
-from fantascope.train.personal_save import write_adapter, write_checkpoint
-from fantascope.train.personal_watch import sheet, sheet_prompts, watched
+from fantascope.train.personal.base import Base, open_base, windows_of
+from fantascope.train.personal.learn import PersonalConfig, Shot, encode_shots, train_personal
+from fantascope.train.personal.optim import optimiser_of
+from fantascope.train.personal.save import consent_of, write_adapter, write_checkpoint
+from fantascope.train.personal.watch import sheet, sheet_prompts, watched
 
 
 def run_lesson(
@@ -58,15 +62,18 @@ def run_lesson(
     assert lesson.pictures is not None
     for event in watched(events, base, learner, run, lesson.pictures, prompts):
         if isinstance(event, Path):
+            _look(studio, event)
             yield Sheet(int(event.stem), event)
         else:
             yield Learning(event.step, config.fit.steps, event.loss, event.rate, event.saved, event.figures)
     steps = load_weights(learner.model, run)
     told = {**facts, "steps": steps, "seed": lesson.seed, "optimiser": lesson.optimiser, "rate": lesson.rate}
     told |= {"rank": lesson.rank, "alpha": lesson.alpha, "targets": lesson.targets, "prior": lesson.prior}
+    told |= {"dora": lesson.dora, "companions": lesson.companions}
     told = {name: value for name, value in told.items() if value is not None} | {"fantascope": __version__}
     grid = run / "samples.png"
     sheet(base, learner, prompts).save(grid)
+    _look(studio, grid)
     yield Sheet(steps, grid)
     if lesson.method == "dreambooth":
         yield from _keep_model(lesson, base, studio, told, grid, started)
@@ -74,6 +81,17 @@ def run_lesson(
         path = write_adapter(learner, base, run / f"{lesson.name}.safetensors", told)
         yield from _keep_adapter(lesson, spec, studio, path, grid, who, started)
     (run / STATE).unlink(missing_ok=True)
+
+
+def _look(studio: Any, path: Path) -> None:
+    """Have the studio's policy look at a sheet before it is shown; a refused one is deleted."""
+    with Image.open(path) as picture:
+        pixels = np.array(picture.convert("RGB"))
+    try:
+        studio.look_at([pixels])
+    except PolicyRefused:
+        path.unlink()
+        raise
 
 
 def shortened(base: Base, text: str) -> str:
@@ -99,7 +117,7 @@ def config_of(lesson: Lesson, device: str, data: Any) -> PersonalConfig:
         seed=told.seed,
         report_every=told.report,
         save_every=told.save,
-        data=json.dumps([data, told.variants, told.class_pictures]),
+        data=json.dumps([data, told.variants, told.class_pictures, told.companions]),
         device=device,
     )
     lora = lesson.method == "lora"
@@ -111,6 +129,7 @@ def config_of(lesson: Lesson, device: str, data: Any) -> PersonalConfig:
         alpha=told.alpha if lora else 1.0,
         dropout=told.dropout if lora else 0.0,
         text=bool(told.text) and lora,
+        dora=bool(told.dora) and lora,
         prior=told.prior,
         class_batch=told.class_batch,
         lean=told.lean,
@@ -131,7 +150,7 @@ def _keep_adapter(
         "base": spec.name,
         "licence": lesson.licence,
         "trigger": (lesson.name,),
-        "consent": lesson.consent,
+        "consent": consent_of(lesson.consent, lesson.people),
         "settings": studio.settings,
     }
     if lesson.name in collection(studio.settings.adapters):

@@ -6,18 +6,20 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fantascope.adapter import collection
 from fantascope.engines.weights import open_place
-from fantascope.errors import MissingExtra
+from fantascope.errors import MissingExtra, PolicyRefused
+from fantascope.personal.beside import side_by_side, thing_prompts
 from fantascope.personal.lesson import LEARNT_FROM_PHOTOS, Lesson, Personalise, resolved
 from fantascope.personal.names import captions, check_class, check_name, own_caption
-from fantascope.personal.photos import Album, fitted, read_album, variants
-from fantascope.personal.prior import class_pictures
+from fantascope.personal.people import check_people
+from fantascope.personal.photos import Album, cut_out, fitted, read_album, variants
+from fantascope.personal.prior import class_prompts, painted
 from fantascope.prompt.english import with_article
 from fantascope.spec import Spec, find_spec
 
@@ -89,6 +91,9 @@ class Taught:
 Event = Any
 """A `Note`, `Progress`, `Learning`, `Sheet` or `Taught`."""
 
+Told = tuple[Any, tuple[str, ...], tuple[float, ...]]
+"""A picture (H, W, 3) uint8 of a bucket, its captions, and the six numbers that SDXL is told (`photos.fitted`)."""
+
 
 def teach(lesson: Lesson, studio: Any) -> Iterator[Event]:
     """Teach a base a subject; the same lesson goes on where one was stopped, to the same bytes.
@@ -102,6 +107,7 @@ def teach(lesson: Lesson, studio: Any) -> Iterator[Event]:
 
     Raises:
         RequestError: The lesson is wrong; nothing was made.
+        LicenceMissing: Licence or consent is missing, or photos show people of whom nothing is said.
         PolicyRefused: A rule refused its words or its photos.
         ModelError: The base is not here, or cannot be taught.
         StorageError: The disk is full; what was saved before is kept.
@@ -113,6 +119,10 @@ def teach(lesson: Lesson, studio: Any) -> Iterator[Event]:
     run = lesson.run if lesson.run is not None else studio.settings.home / "lessons" / lesson.name
     _check_words(lesson, spec, studio, album, run)
     _judge(lesson, spec, album, studio)
+    yield Progress("looking for people", 0, 1)
+    people, told_of_people = check_people(album.photos, studio.settings.home / "annotators", lesson.people)
+    yield Progress("looking for people", 1, 1)
+    yield Note(told_of_people)
     yield from (Note(text) for text in album.notes)
     yield Note(
         f"{len(album.photos)} photo{'s' * (len(album.photos) != 1)} of {lesson.name}, {with_article(lesson.kind)}"
@@ -126,10 +136,10 @@ def teach(lesson: Lesson, studio: Any) -> Iterator[Event]:
     own, told = shots(album, spec, lesson)
     classes: list[tuple[Any, str]] = []
     if lesson.prior and lesson.class_pictures:
-        weights = _weights(spec, studio)
-        photos = spec.family in LEARNT_FROM_PHOTOS
-        for classes in class_pictures(studio, spec, weights, lesson.kind, lesson.class_pictures, photos):
-            yield Progress(f"pictures of {with_article(lesson.kind)}", len(classes), lesson.class_pictures)
+        prompts = class_prompts(lesson.kind, lesson.class_pictures, spec.family in LEARNT_FROM_PHOTOS)
+        for classes in painted(studio, spec, _weights(spec, studio), prompts):
+            yield Progress(f"pictures of {with_article(lesson.kind)}", len(classes), len(prompts))
+    own += yield from _companions(album, spec, lesson, studio)
     facts = {
         "trigger": lesson.name,
         "class": lesson.kind,
@@ -137,13 +147,15 @@ def teach(lesson: Lesson, studio: Any) -> Iterator[Event]:
         "base": spec.name,
         "licence": lesson.licence,
         "consent": lesson.consent,
+        **({"people": lesson.people.strip()} if lesson.people.strip() else {}),
+        "people_seen": "nobody looked" if people is None else people,
         "photos": [photo.sha256 for photo in album.photos],
         "captions": told,
     }
     yield from school.run_lesson(lesson, spec, studio, run, own, classes, facts, started)
 
 
-def shots(album: Album, spec: Spec, lesson: Lesson) -> tuple[list[tuple[Any, tuple[str, ...], tuple[float, ...]]], int]:
+def shots(album: Album, spec: Spec, lesson: Lesson) -> tuple[list[Told], int]:
     """The pictures to learn from, captioned, in their buckets; and how many captions somebody wrote."""
     photos, made, told = spec.family in LEARNT_FROM_PHOTOS, [], 0
     for photo in album.photos:
@@ -157,6 +169,18 @@ def shots(album: Album, spec: Spec, lesson: Lesson) -> tuple[list[tuple[Any, tup
             ready, size = fitted(pixels, spec.sizes)
             made.append((ready, said, size))
     return made, told
+
+
+def _companions(album: Album, spec: Spec, lesson: Lesson, studio: Any) -> Generator[Event, None, list[Told]]:
+    """Pictures of the subject beside other things, if it can be cut out of a photo."""
+    subjects = [thing for photo in album.photos if (thing := cut_out(photo)) is not None] if lesson.companions else []
+    if not subjects or not lesson.companions:
+        return []
+    prompts, things = thing_prompts(lesson.kind, lesson.companions), list[tuple[Any, str]]()
+    for things in painted(studio, spec, _weights(spec, studio), prompts):
+        yield Progress("things to stand beside it", len(things), len(prompts))
+    made = side_by_side(subjects, things, f"{lesson.name} {lesson.kind}", spec.sizes.native, lesson.seed)
+    return [(pixels, said, fitted(pixels, spec.sizes)[1]) for pixels, said in made]
 
 
 def _each(lesson: Lesson, album: Album) -> int:
@@ -177,10 +201,16 @@ def _check_words(lesson: Lesson, spec: Spec, studio: Any, album: Album, run: Pat
 
 def _judge(lesson: Lesson, spec: Spec, album: Album, studio: Any) -> None:
     """Have the studio's policy judge the words, the licence of the base, and the photos."""
-    texts = (with_article(f"{lesson.name} {lesson.kind}"), *(photo.caption for photo in album.photos if photo.caption))
+    captions = [photo.caption for photo in album.photos if photo.caption]
+    texts = (with_article(f"{lesson.name} {lesson.kind}"), *captions, *([lesson.people] if lesson.people else []))
     request = Personalise(name=lesson.name, kind=lesson.kind, texts=texts, consent=lesson.consent)
     studio.judge(request, spec)
-    studio.look_at([photo.pixels for photo in album.photos])
+    for photo in album.photos:
+        try:
+            studio.look_at([photo.flat])
+        except PolicyRefused as error:
+            error.message, error.param = f"{photo.path}: {error.message}", "photos"
+            raise
 
 
 def _weights(spec: Spec, studio: Any) -> str:

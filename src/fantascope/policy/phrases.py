@@ -28,6 +28,7 @@ _LOOKALIKES = str.maketrans(
 _APART = str.maketrans("/.-", "   ")
 _LEET = str.maketrans("0134578@$!|", "oleasbbasii")
 _LEET_I = str.maketrans("0134578@$!|", "oieastbasil")
+LEET_TABLES = (_LEET, _LEET_I)
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _CHUNK = re.compile(r"[^\s,;:()\[\]{}\"<>/\\]+")
 _STOP = re.compile(r"[.;!?\n]")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -14,12 +14,16 @@ import numpy as np
 from fantascope.policy.artists import THRESHOLD, Artists, Named
 from fantascope.policy.licence import check_licence
 from fantascope.policy.meaning import Embed, Floats, Meaning
+from fantascope.policy.mend import mended, words_of
+from fantascope.policy.own import STANDARD, strictness_of
 from fantascope.policy.phrases import Cover, Index, Span, Token, tokenise
-from fantascope.policy.picture import Judge, check_pictures
+from fantascope.policy.picture import Classify, Judge, check_pictures, classifier_judges, not_judged
 from fantascope.policy.pieces import grouped, pieces
 from fantascope.policy.rules import ARTISTS, RULES, Rule, Rules, read_rules
+from fantascope.prompt.grammar.speech import MOST_STEPS, readings
 from fantascope.receipt import Verdict
 from fantascope.request import TEXT, Request
+from fantascope.settings import Settings
 from fantascope.spec import Spec
 
 if TYPE_CHECKING:
@@ -82,13 +86,31 @@ class Policy:
         self._meaning: Meaning | None = None
 
     @staticmethod
-    def load(path: Path | None = None, artists: Path | None = None) -> Policy:
+    def load(
+        path: Path | None = None,
+        artists: Path | None = None,
+        *,
+        own: Path | None = None,
+        loosen: bool = False,
+        strictness: str = STANDARD,
+    ) -> Policy:
         """Return the policy of these files (the shipped ones where None), read once while they stay as they are.
+
+        Args:
+            own: An organisation's own rules, which add and tighten; `loosen` lets them loosen, too.
+            strictness: Which thresholds hold, see `[strictness]` in rules.toml.
 
         Raises:
             InvalidValue: a file is missing or malformed; the message names file, line and rule.
         """
-        return _load(_stamp(path if path is not None else RULES), _stamp(artists if artists is not None else ARTISTS))
+        files = (path if path is not None else RULES, artists if artists is not None else ARTISTS)
+        return _load(*map(_stamp, files), None if own is None else _stamp(own), loosen, strictness)
+
+    @staticmethod
+    def of(settings: Settings) -> Policy:
+        """Return the policy of an installation: its own rules, and the strictness of its plan."""
+        own, strictness = settings.rules, strictness_of(settings.plan)
+        return Policy.load(own=own, loosen=settings.rules_loosen, strictness=strictness)
 
     def check_text(self, text: str, *, field: str, embed: Embed | None) -> list[Verdict]:
         """Judge one text.
@@ -101,7 +123,7 @@ class Policy:
         Returns:
             Refusals first, the highest score first; behind them every other rule's verdict, for the record.
         """
-        return self._verdicts(self._read([(field, text)], embed)[0])
+        return _ordered(_merged(map(self._verdicts, self._read(self._variants([(field, text)]), embed))))
 
     def judge_request(self, request: Request, *, embed: Embed | None) -> list[Verdict]:
         """Judge every text of a request, with one call of `embed`.
@@ -113,7 +135,7 @@ class Policy:
         refused: list[Verdict] = []
         artists: list[Verdict] = []
         record: dict[str, Verdict] = {}
-        for reading in self._read(list(request.walk(TEXT)), embed):
+        for reading in self._read(self._variants(_said(request)), embed):
             for verdict in self._verdicts(reading):
                 if not verdict.allowed:
                     refused.append(verdict)
@@ -127,20 +149,26 @@ class Policy:
 
     def explain(self, text: str, embed: Embed | None = None, *, field: str = "prompt") -> Explanation:
         """Judge one text and say everything: what `fantascope policy test` prints."""
-        reading = self._read([(field, text)], embed)[0]
+        readings = self._read(self._variants([(field, text)]), embed)
+        reading = readings[0]
         near: dict[str, str] = {}
         if self._meaning is not None and reading.scores is not None and reading.vectors is not None and reading.spans:
             for n, rule in self._judging(field):
                 near[rule.id] = self._meaning.nearest(reading.vectors[reading.scores[:, n].argmax()], n)
-        return Explanation(text, self.hash, tuple(self._verdicts(reading)), near)
+        return Explanation(text, self.hash, tuple(_ordered(_merged(map(self._verdicts, readings)))), near)
 
     def check_licence(self, spec: Spec | Adapter, *, commercial: bool | None = None) -> Verdict:
         """Judge a model's licence against the use, see `fantascope.policy.licence`."""
         return check_licence(spec, commercial=commercial, policy=self.hash)
 
     def check_pictures(self, pixels: Any, judges: Sequence[Judge]) -> list[Verdict]:
-        """Let every judge look at every picture, see `fantascope.policy.picture`."""
-        return check_pictures(pixels, judges, policy=self.hash)
+        """Let every judge look at every picture, see `fantascope.policy.picture`; verdicts say where none did."""
+        found = check_pictures(pixels, judges, policy=self.hash)
+        return found if judges else not_judged(self.data.pictures, policy=self.hash)
+
+    def picture_judges(self, classes: Sequence[str], classify: Classify) -> list[Judge]:
+        """Return a judge for every rule of pixels that asks this classifier."""
+        return classifier_judges(self.data.pictures, classes, classify)
 
     @cached_property
     def _artists(self) -> Artists:
@@ -155,6 +183,20 @@ class Policy:
                 for phrase in phrases:
                     index.add((n, refuses), phrase)
         return index
+
+    @cached_property
+    def _wanted(self) -> dict[int, dict[str, None]]:
+        return words_of(phrase for rule in self.rules for phrase in rule.finds)
+
+    def _variants(self, texts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Return each text, and behind it what it reads as once its spelling is undone, where that is another."""
+        out: dict[tuple[str, str], None] = {}
+        for name, text in texts:
+            out[name, text] = None
+            read = mended(text, self._wanted)
+            if read is not None:
+                out[name, read] = None
+        return list(out)
 
     @cached_property
     def _subtraction(self) -> Index[bool]:
@@ -238,7 +280,7 @@ class Policy:
             verdicts.append(self._verdict(reading, self.data.subtraction, self._taken_away(words)))
         else:
             verdicts += self._named(reading, words)
-        return sorted(verdicts, key=lambda verdict: (verdict.allowed, 0.0 if verdict.allowed else -verdict.score))
+        return _ordered(verdicts)
 
     def _verdict(self, reading: _Reading, rule: Rule, hits: list[Span], n: int | None = None) -> Verdict:
         """Judge by hits, and where there are none by the scores of column n."""
@@ -289,6 +331,39 @@ class Policy:
             )
 
 
+def _said(request: Request) -> Iterator[tuple[str, str]]:
+    """Yield every text of a request by its field, and every plain text that its grammar makes of a prompt."""
+    grammar = getattr(request, "grammar", None)
+    for name, text in request.walk(TEXT):
+        yield name, text
+        if grammar is not None and name in ("prompt", "negative_prompt"):
+            steps, share = (getattr(request, key, None) for key in ("steps", "strength"))
+            share = getattr(request, "detail", None) if share is None else share
+            told = readings(
+                text,
+                grammar,
+                negative=name == "negative_prompt",
+                steps=MOST_STEPS if steps is None else steps,
+                share=1.0 if share is None else share,
+            )
+            yield from ((name, one) for one in told if one != text)
+
+
+def _merged(readings: Iterable[Sequence[Verdict]]) -> list[Verdict]:
+    """Return one verdict for every rule, and artist, that readings of one text were judged by: the highest score."""
+    best: dict[tuple[str, tuple[str, ...]], Verdict] = {}
+    for verdicts in readings:
+        for verdict in verdicts:
+            key = (verdict.rule, verdict.words if verdict.rule in (LIVING, PROTECTED, FREE) else ())
+            if key not in best or verdict.score > best[key].score:
+                best[key] = verdict
+    return list(best.values())
+
+
+def _ordered(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    return sorted(verdicts, key=lambda verdict: (verdict.allowed, 0.0 if verdict.allowed else -verdict.score))
+
+
 def _reason(why: str, rule: str, score: float, threshold: float, words: Sequence[str]) -> str:
     said = ", ".join(f"“{' '.join(word.split())}”" for word in words)
     return f"{why} Rule {rule}, score {score:.2f} (refused from {threshold:.2f}), the words: {said}."
@@ -311,6 +386,10 @@ def _stamp(path: Path) -> tuple[Path, int, int]:
     return path, stat.st_mtime_ns, stat.st_size
 
 
+_Stamp = tuple[Path, int, int]
+
+
 @lru_cache(maxsize=8)
-def _load(rules: tuple[Path, int, int], artists: tuple[Path, int, int]) -> Policy:
-    return Policy(read_rules(rules[0], artists[0]))
+def _load(rules: _Stamp, artists: _Stamp, own: _Stamp | None, loosen: bool, strictness: str) -> Policy:
+    where = None if own is None else own[0]
+    return Policy(read_rules(rules[0], artists[0], where, loosen=loosen, strictness=strictness))

@@ -277,6 +277,9 @@ def _record(file: _File) -> Check:
         else:
             wrong.append("the id does not follow from request and weights")
         _compare_text(file.receipt, file.parameters, right, wrong)
+        if (said := file.receipt.request.get("said")) is not None:
+            painted = shown(file.receipt.request.get("prompt", ""))
+            right.append(f"the prompt was written as {shown(said)!r} and painted as {painted!r}")
     if wrong:
         return Check(name, "fails", _sentence(wrong))
     return Check(name, "holds", _sentence(right))

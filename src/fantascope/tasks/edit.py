@@ -26,6 +26,7 @@ from fantascope.tasks.pixels import (
     resized,
     resized_mask,
 )
+from fantascope.tasks.speech import said_of
 
 Open = Callable[[str], Artifact]
 Events = Iterator[Step | Output]
@@ -47,6 +48,7 @@ def vary(request: Any, engine: Engine, open_: Open) -> Events:
         pictures=resized(opaque(parent), work)[None],
         strength=request.strength,
         steers=steering(request, open_)(work, None, None),
+        said=said_of(request),
     )
     for event in engine.render(request, inputs):
         yield replace(event, pixels=resized(event.pixels, size)) if isinstance(event, Output) else event
@@ -103,7 +105,8 @@ def blend(request: Any, engine: Engine, open_: Open) -> Events:
     pictures = np.stack([_covering(opaque(open_pixels(open_(one))), work) for one in request.pictures])
     weights = request.weights if request.weights is not None else (1.0,) * len(pictures)
     shares = tuple(weight / sum(weights) for weight in weights)
-    yield from engine.render(request, Inputs(size=work, pictures=pictures, weights=shares, strength=request.strength))
+    inputs = Inputs(size=work, pictures=pictures, weights=shares, strength=request.strength, said=said_of(request))
+    yield from engine.render(request, inputs)
 
 
 def _covering(pixels: Pixels, size: tuple[int, int]) -> Pixels:
@@ -120,10 +123,11 @@ def tile(request: Any, engine: Engine, open_: Open) -> Events:
     work = request.width // request.upscale, request.height // request.upscale
     wrap = request.axes in ("x", "both"), request.axes in ("y", "both")
     if request.picture is None:
-        yield from engine.render(request, Inputs(size=work, wrap=wrap))
+        yield from engine.render(request, Inputs(size=work, wrap=wrap, said=said_of(request)))
         return
-    picture = _covering(opaque(open_pixels(open_(request.picture))), work)
-    yield from engine.render(request, Inputs(size=work, pictures=picture[None], strength=request.strength, wrap=wrap))
+    picture = _covering(opaque(open_pixels(open_(request.picture))), work)[None]
+    inputs = Inputs(size=work, pictures=picture, strength=request.strength, wrap=wrap, said=said_of(request))
+    yield from engine.render(request, inputs)
 
 
 def find_mask(request: Any, parent: Pixels, open_: Open) -> Mask:
@@ -167,6 +171,7 @@ def repaint(
         strength=_strength(request),
         mask=resized_mask(part, work),
         steers=() if steers is None else steers(work, (left, top, right, bottom), (parent.shape[1], parent.shape[0])),
+        said=said_of(request),
     )
     for event in engine.render(request, inputs):
         if isinstance(event, Output):

@@ -14,6 +14,7 @@ from fantascope.core.pixels import unblocked
 from fantascope.engines.base import Engine, Inputs
 from fantascope.tasks.edit import unchanged
 from fantascope.tasks.pixels import Pixels, opaque, open_pixels, resized
+from fantascope.tasks.speech import said_of
 
 Events = Iterator[Step | Output]
 
@@ -86,7 +87,7 @@ def _detailed(request: Any, engine: Engine, large: Pixels) -> Events:
         part = large[top:bottom, left:right]
         size = right - left, bottom - top
         work = engine.spec.sizes.working(*size)
-        inputs = Inputs(size=work, pictures=resized(part, work)[None], strength=request.detail)
+        inputs = Inputs(size=work, pictures=resized(part, work)[None], strength=request.detail, said=said_of(request))
         for event in engine.render(request, inputs):
             if isinstance(event, Output):
                 ramp = np.outer(_ramp(size[1], lap), _ramp(size[0], lap))[..., None]

@@ -10,6 +10,7 @@ from fantascope.engines.base import Engine, Inputs
 from fantascope.errors import InvalidValue
 from fantascope.tasks.control import steering
 from fantascope.tasks.pixels import opaque, open_pixels
+from fantascope.tasks.speech import said_of
 
 
 def imagine(request: Any, engine: Engine, open_: Callable[[str], Artifact]) -> Iterator[Step | Output]:
@@ -21,7 +22,8 @@ def imagine(request: Any, engine: Engine, open_: Callable[[str], Artifact]) -> I
         open_: Gives the artifact of an id: the maps that steer.
     """
     size = request.width // request.upscale, request.height // request.upscale
-    yield from engine.render(request, Inputs(steers=steering(request, open_)(size, None, None)))
+    inputs = Inputs(steers=steering(request, open_)(size, None, None), said=said_of(request))
+    yield from engine.render(request, inputs)
 
 
 def annotate(request: Any, engine: Engine, open_: Callable[[str], Artifact]) -> Iterator[Step | Output]:

@@ -260,7 +260,7 @@ def train_control(config: ControlConfig, run: Path, folder: Path, pool: ControlP
         "held": pool.held,
     }
     if config.start is not None:
-        also["start"] = hash_tensors(config.start / WEIGHTS)
+        also["start"] = hash_tensors(_weights(config.start))
     return fit(model, loss, partial(pool.batches, config.fit.batch), config.fit, run, also)
 
 

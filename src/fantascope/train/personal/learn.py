@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from fantascope.errors import InvalidValue
 from fantascope.train.fit import Batch, FitConfig, FitEvent, Optimised, fit
-from fantascope.train.personal_base import Base, answer, latents_of, noised, text_of, weight_of
-from fantascope.train.personal_lora import WORDS, Lora, put_on, targets_of
-from fantascope.train.personal_words import Word, learn_word, word_states
+from fantascope.train.personal.base import Base, answer, latents_of, noised, text_of, weight_of
+from fantascope.train.personal.lora import WORDS, Lora, put_on, targets_of
+from fantascope.train.personal.words import Word, learn_word, word_states
 
 METHODS = ("lora", "dreambooth", "textual-inversion")
 
@@ -36,9 +36,10 @@ class PersonalConfig:
     Attributes:
         fit: The loop's settings; `batch` counts pictures of the subject a step.
         method: One of `METHODS`.
-        targets: Which layers LoRA changes, see `personal_lora.TARGETS`.
+        targets: Which layers LoRA changes, see `lora.TARGETS`.
         rank, alpha, dropout: Of the LoRA factors.
         text: Whether LoRA also changes the text encoders.
+        dora: Whether LoRA also learns a magnitude for every output.
         prior: Weight of the class pictures; 0 uses none.
         class_batch: Class pictures a step.
         lean: Exponent of the even draws that times come from; below 1 favours noisy times.
@@ -56,6 +57,7 @@ class PersonalConfig:
     alpha: float = 8.0
     dropout: float = 0.0
     text: bool = False
+    dora: bool = False
     prior: float = 1.0
     class_batch: int = 4
     lean: float = 1.0
@@ -155,14 +157,13 @@ def pupil(base: Base, config: PersonalConfig, texts: Sequence[str], name: str, k
     if config.method == "dreambooth":
         unet.requires_grad_(True)
         return Pupil(unet, _table(base, texts))
-    layers = {"unet": put_on(unet, targets_of(config.targets), config.rank, config.alpha, config.dropout)}
+    how = (config.rank, config.alpha, config.dropout, config.dora)
+    layers = {"unet": put_on(unet, targets_of(config.targets), *how)}
     if not config.text:
         return Pupil(unet, _table(base, texts), layers)
     parts: dict[str, nn.Module] = {"unet": unet}
     for encoder in base.parts.encoders:
-        layers[encoder.folder] = put_on(
-            encoder.model, lambda name, layer: name.endswith(WORDS), config.rank, config.alpha, config.dropout
-        )
+        layers[encoder.folder] = put_on(encoder.model, lambda name, layer: name.endswith(WORDS), *how)
         parts[encoder.folder] = encoder.model
     return Pupil(nn.ModuleDict(parts), lambda rows: text_of(base, [texts[k] for k in rows.tolist()]), layers)
 

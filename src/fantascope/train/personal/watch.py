@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from fantascope.train.fit import FitEvent
-from fantascope.train.personal import Pupil
-from fantascope.train.personal_base import Base, paint, text_of
-from fantascope.train.personal_words import word_states
+from fantascope.train.personal.base import Base, paint, text_of
+from fantascope.train.personal.learn import Pupil
+from fantascope.train.personal.words import word_states
 
 ACROSS = 4
 STEPS = 16

@@ -17,9 +17,9 @@ from fantascope.engines.lora import BASE
 from fantascope.errors import ModelError, StorageError, Unsupported
 from fantascope.spec import FEW, Licence, Spec
 from fantascope.train.checkpoint import hash_weights, write_module
-from fantascope.train.personal import Pupil
-from fantascope.train.personal_base import Base
-from fantascope.train.personal_lora import factors
+from fantascope.train.personal.base import Base
+from fantascope.train.personal.learn import Pupil
+from fantascope.train.personal.lora import factors
 
 RECORD = "fantascope.json"
 LESSON = "lesson.json"
@@ -103,7 +103,8 @@ def write_checkpoint(base: Base, folder: Path, name: str, licence: str, facts: d
         if graphs:
             _export(new)
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-        notes = f"{base.spec.name}, taught {facts['trigger']!r}. Consent: {facts['consent']}. Lesson: {digest[:16]}."
+        consent = consent_of(facts["consent"], facts.get("people", ""))
+        notes = f"{base.spec.name}, taught {facts['trigger']!r}. Consent: {consent}. Lesson: {digest[:16]}."
         spec = base.spec.model_copy(
             update={
                 "name": name,
@@ -125,6 +126,11 @@ def write_checkpoint(base: Base, folder: Path, name: str, licence: str, facts: d
         shutil.rmtree(new, ignore_errors=True)
         raise StorageError(f"{folder} cannot be written: {error}; the training itself is saved.") from error
     return spec
+
+
+def consent_of(consent: str, people: str) -> str:
+    """What the record says of consent: the sentence given, and who is shown and agrees, if that was said."""
+    return f"{consent.strip().rstrip('.')}. People: {people.strip()}" if people.strip() else consent
 
 
 def _weights_in(source: Path, at: str, names: list[str]) -> set[str]:

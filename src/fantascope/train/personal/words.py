@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fantascope.engines.latent_encode import Encoder
 from fantascope.errors import InvalidValue
-from fantascope.train.personal_base import Base, text_of
+from fantascope.train.personal.base import Base, text_of
 
 
 class Word(nn.Module):
