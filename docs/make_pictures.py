@@ -5,10 +5,16 @@ python docs/make_pictures.py
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
-from fantascope import Artifact, Edit, Imagine, Studio
+import numpy as np
+
+from fantascope import Annotate, Artifact, Edit, Imagine, Studio
 from fantascope.cli.history import draw, tree
+from fantascope.data.figure import NAMES, plan_figure
+from fantascope.request import Control
 
 FOLDER = Path(__file__).parent / "pictures"
 PROMPTS = [
@@ -36,10 +42,20 @@ EDITS = [
     "put the rose to the top",
     "change the background to a desert",
 ]
+POSED = [
+    "a man waving",
+    "a woman in a red dress dancing on the grass",
+    "a boy with raised arms",
+    "a girl running at night",
+    "a chef",
+    "a person",
+    "a man in a blue shirt",
+    "a chef in the kitchen",
+]
 
 
 def main() -> None:
-    """Write strawberries.png, elephants.png, elephant-sheet.png, vocabulary.png, conversation.png and edits.png."""
+    """Write all pictures but those of lessons, of the evaluation and of prompts."""
     FOLDER.mkdir(exist_ok=True)
     with Studio() as studio:
         fruit = _painted(studio, Imagine(prompt="four strawberries", seed=7))[0]
@@ -54,6 +70,7 @@ def main() -> None:
         start = _painted(studio, Imagine(prompt="a cat and a rose on a blue background", seed=2))[0]
         edits = [start, *(_edited(studio, start, words) for words in EDITS)]
         (FOLDER / "edits.png").write_bytes(studio.sheet(edits).data)
+        (FOLDER / "poses.png").write_bytes(studio.sheet(list(_posed(studio))).data)
 
 
 def _conversation(studio: Studio) -> None:
@@ -67,11 +84,23 @@ def _conversation(studio: Studio) -> None:
     draw(studio.gallery, list(tree(studio.gallery, first.id)), last.id).save(FOLDER / "conversation.png", "PNG")
 
 
+def _posed(studio: Studio) -> Iterator[Artifact]:
+    """Yield maps of joints, drawn by chance, each before the picture that it steers."""
+    for number, prompt in enumerate(POSED):
+        joints = plan_figure(np.random.default_rng(101 + number)).joints
+        person = {name: [512 * x, 512 * y] for name, (x, y) in zip(NAMES, joints, strict=True)}
+        skeleton = json.dumps({"width": 512, "height": 512, "people": [person]})
+        drawn = _painted(studio, Annotate(kind="pose", document=skeleton))[0]
+        control = Control(kind="pose", picture=drawn.id)
+        yield drawn
+        yield _painted(studio, Imagine(prompt=prompt, seed=3, controls=(control,)))[0]
+
+
 def _edited(studio: Studio, picture: Artifact, words: str) -> Artifact:
     return _painted(studio, Edit(picture=picture.id, instruction=words, seed=4))[0]
 
 
-def _painted(studio: Studio, request: Imagine | Edit) -> list[Artifact]:
+def _painted(studio: Studio, request: Imagine | Edit | Annotate) -> list[Artifact]:
     return [event for event in studio.run(request) if isinstance(event, Artifact)]
 
 
