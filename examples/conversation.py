@@ -5,10 +5,10 @@ from fantascope import Artifact, Edit, Imagine, Studio
 TURNS = ["change the astronaut to a cat", "change the sunflowers to roses", "add a moon in the background"]
 
 with Studio() as studio:
-    asked = Imagine(prompt="an astronaut walking through a galaxy of sunflowers", seed=4)
+    asked = Imagine(prompt="an astronaut walking through a galaxy of sunflowers", seed=3)
     (picture,) = (event for event in studio.run(asked) if isinstance(event, Artifact))
     for words in TURNS:
-        asked = Edit(picture=picture.id, instruction=words, seed=4)
+        asked = Edit(picture=picture.id, instruction=words, seed=3)
         (picture,) = (event for event in studio.run(asked) if isinstance(event, Artifact))
         assert picture.receipt is not None and picture.receipt.kept is not None
         kept = picture.receipt.kept

@@ -163,7 +163,7 @@ def test_both_engines_steer_the_embedded_checkpoint_alike(warm: Path) -> None:
         assert np.abs(ours - theirs).mean() < 0.5
     assert np.abs(made[0][0] - made[0][1]).mean() > 1 and np.abs(made[0][1] - made[0][2]).mean() > 1
     with pytest.raises(Unsupported, match="takes canny"):
-        _only(construct(spec, choice, Settings(home=warm)).render(asked, Inputs(steers=(Steer("pose", map_),))))
+        _only(construct(spec, choice, Settings(home=warm)).render(asked, Inputs(steers=(Steer("normal", map_),))))
 
 
 @pytest.mark.parametrize("kind", ["canny", "fake_scribble"])

@@ -1,7 +1,8 @@
-"""Trainings that are killed at a step: what `tests.forks` runs in children."""
+"""Trainings that are killed at a step, and command lines: what `tests.forks` runs in children."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -46,3 +47,12 @@ def stage(run: str, pool: str, kill_at: int) -> None:
     base.denoiser = lambda: denoiser((32, 32), text=16)  # type: ignore[assignment]
     config = base.BaseConfig(FitConfig(steps=6, batch=2, warmup=2, report_every=1, save_every=2))
     follow(base.train_base(config, Path(run), Pool(Path(pool))), kill_at)
+
+
+def command(out: str, *words: str) -> None:
+    """Run one command line of the program; what it says goes to a file."""
+    from fantascope.cli.app import run
+
+    with Path(out).open("w", encoding="utf-8") as file, contextlib.redirect_stdout(file):
+        code = run(words)
+    assert code == 0, f"{words} ended with {code}"

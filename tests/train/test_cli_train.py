@@ -21,6 +21,7 @@ pytest.importorskip("onnx")
 
 from PIL import Image  # noqa: E402
 from tests.data.conftest import VOCABULARY, root  # noqa: E402, F401
+from tests.forks import Forks  # noqa: E402
 from tests.train.tiny import text_source  # noqa: E402
 
 from fantascope.cli import train as cli  # noqa: E402
@@ -67,7 +68,8 @@ def _commands() -> list[list[str]]:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_the_recipe_in_miniature(tmp_path: Path, root: Path, vocabulary: Path, fantascope: Say) -> None:  # noqa: F811
+def test_the_recipe_in_miniature(tmp_path: Path, root: Path, vocabulary: Path, forks: Forks) -> None:  # noqa: F811
+    """Every command is a process of its own, as in a shell."""
     source = text_source(tmp_path / "minilm", 384)
     small = {"steps": 2, "batch": 2, "warmup": 1, "scenes": 5, "count": 5, "held": 1}
     places = {"$SOURCES": str(root), "$CHECKPOINT": str(tmp_path / "ck"), "$RUN": str(tmp_path / "run")}
@@ -87,7 +89,9 @@ def test_the_recipe_in_miniature(tmp_path: Path, root: Path, vocabulary: Path, f
             "train control": " --batch 2 --held 1",
         }
         line += more.get(" ".join(command[:2]), "")
-        seen[" ".join(command[:2])] = fantascope(*line.split())
+        said = tmp_path / "said.txt"
+        assert forks("tests.train.killed:command", said, *line.split(), "--json") == 0, line
+        seen[" ".join(command[:2])] = [json.loads(row) for row in said.read_text("utf-8").splitlines()]
     assert [row["step"] for row in seen["train base"] if row["event"] == "step"] == [2]
     assert seen["data check"][-1]["wrong"] == 0
     assert seen["data build"][-1]["root"] == seen["data ledger"][-1]["root"]
