@@ -83,7 +83,7 @@ def test_joints_are_edited_and_rendered_again(tmp_path: Path) -> None:
 
 def test_control_says_what_is_missing(photo: Path) -> None:
     said = fantascope("control", "normal", str(photo), "a dog", "--map", code=1).stderr
-    assert "takes canny, hough, softedge, scribble, segmentation, depth, not normal" in said
+    assert "takes canny, hough, softedge, scribble, segmentation, depth, pose, not normal" in said
     assert "hub" in fantascope("control", "canny", str(photo), "a dog", "--model", "sd15", code=1).stderr
     assert "0 to 2" in fantascope("imagine", "a dog", "--control", f"canny={photo}@3", code=2).stderr
     assert "KIND=FILE" in fantascope("imagine", "a dog", "--control", "canny", code=2).stderr
