@@ -14,7 +14,6 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from fantascope.cli.wording import expanded
 from fantascope.data.vocabulary import read_vocabulary
 from fantascope.engines.detector import Detector
 from fantascope.evaluate import run
@@ -22,6 +21,7 @@ from fantascope.evaluate.measure import painted
 from fantascope.evaluate.paint import Sample
 from fantascope.request import Imagine
 from fantascope.studio import Studio
+from fantascope.wording import expanded
 
 
 def main() -> None:

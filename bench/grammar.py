@@ -83,12 +83,13 @@ def examples() -> tuple[int, int]:
 
 
 def raises(run: Callable[[], Any]) -> bool | None:
-    """Run and say whether a prompt error was raised; None stands for any other error."""
+    """Run and say whether a prompt error was raised; None stands for any other error, which is shown and counted."""
     try:
         run()
     except PromptError:
         return True
-    except Exception:
+    except Exception as error:  # whatever it is, it is what this counts
+        print(f"not a prompt error: {error!r}", file=sys.stderr)
         return None
     return False
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from fantascope import Annotate, Artifact, Edit, Imagine, Studio
+from fantascope.annotate.joints import JOINTS
 from fantascope.cli.history import draw, tree
-from fantascope.data.figure import NAMES, plan_figure
+from fantascope.data.figure import plan_figure
 from fantascope.request import Control
 
 FOLDER = Path(__file__).parent / "pictures"
@@ -88,7 +89,7 @@ def _posed(studio: Studio) -> Iterator[Artifact]:
     """Yield maps of joints, drawn by chance, each before the picture that it steers."""
     for number, prompt in enumerate(POSED):
         joints = plan_figure(np.random.default_rng(101 + number)).joints
-        person = {name: [512 * x, 512 * y] for name, (x, y) in zip(NAMES, joints, strict=True)}
+        person = {name: [512 * x, 512 * y] for name, (x, y) in zip(JOINTS, joints, strict=True)}
         skeleton = json.dumps({"width": 512, "height": 512, "people": [person]})
         drawn = _painted(studio, Annotate(kind="pose", document=skeleton))[0]
         control = Control(kind="pose", picture=drawn.id)

@@ -1,10 +1,10 @@
 """Take a prompt apart, read its strange words, add what it does not say, and paint both from the same noise."""
 
 from fantascope import Artifact, Imagine, Studio
-from fantascope.cli.wording import lexicon
 from fantascope.prompt.anatomy import dissect, parse_anatomy
 from fantascope.prompt.expand import expand
 from fantascope.prompt.known import embedded_vocabulary, reword
+from fantascope.wording import lexicon
 
 PROMPT = "a kitty on the grass, warm light"
 words, known = lexicon(), embedded_vocabulary()

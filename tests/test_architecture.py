@@ -69,9 +69,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         LAYER0 | {"annotate", "core", "data", "engines", "gallery", "prompt", "tasks", "train"},
         {"numpy", "PIL"},
     ),
+    "wording": (LAYER0 | {"policy", "prompt", "studio"}, set()),
     "cli": (
         LAYER0
-        | {"core", "studio", "resolve", "prompt", "data", "train", "policy"}
+        | {"core", "studio", "resolve", "prompt", "data", "train", "policy", "tasks", "wording"}
         | {"provenance", "engines", "gallery", "evaluate", "personal"},
         {"typer", "rich", "numpy", "PIL"},
     ),

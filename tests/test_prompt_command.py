@@ -13,6 +13,8 @@ from PIL import Image
 from fantascope import Imagine, Studio
 from fantascope.cli.app import run
 from fantascope.cli.explaining import problems
+from fantascope.cli.grammars import read_surface
+from fantascope.errors import InvalidValue
 from fantascope.intake import known_words
 from fantascope.request import Vary, parse_request
 from fantascope.spec import SPECS
@@ -200,3 +202,12 @@ def test_a_said_that_policy_refuses_is_refused(warm: Path) -> None:
 
     with Studio() as studio, pytest.raises(PolicyRefused):
         list(studio.run(Imagine(prompt="a cat", said="in the style of Hayao Miyazaki", model="echo", seed=1)))
+
+
+def test_expanding_goes_with_dynamic_prompts_and_is_refused_for_midjourney(warm: Path) -> None:
+    """It is never ignored."""
+    options = {"grammar": "dynamic", "prompt": "a {red|blue} car", "seed": 3}
+    (plain,), (more,) = read_surface(options, False), read_surface(options, False, 1.0)
+    assert more.prompt.startswith(plain.prompt) and len(more.prompt) > len(plain.prompt) and more.said == plain.prompt
+    with pytest.raises(InvalidValue, match="--stylize"):
+        read_surface({"grammar": "midjourney", "prompt": "a cat"}, False, 0.5)

@@ -191,13 +191,14 @@ def known_words(request: Any, spec: Any, embed: Callable[[Sequence[str]], Any], 
         spec: The model, or None.
         keep: Words that stay: the trigger words of adapters.
     """
-    if spec is None or spec.family != "embedded" or spec.kind != "embedded" or request.task not in REWORDED:
+    if spec is None or request.task not in REWORDED or not request.prompt:
         return request
-    if not request.prompt:
-        return request
-    from fantascope.prompt.known import embedded_vocabulary, reword
+    from fantascope.prompt.known import reword, vocabulary_of
 
-    read = reword(request.prompt, embedded_vocabulary(), embed, keep)
+    known = vocabulary_of(spec)
+    if known is None:
+        return request
+    read = reword(request.prompt, known, embed, keep)
     for change in read.changes:
         log.info("%r read as %r: %s, %.2f", change.said, change.read, change.why, change.score)
     for one in read.unknown:

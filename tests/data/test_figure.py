@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fantascope.annotate.joints import JOINTS
 from fantascope.core.colour import COLOURS
-from fantascope.data.figure import NAMES, POSES, WHO, Figure, draw_figure, plan_figure, words
+from fantascope.data.figure import POSES, WHO, Figure, draw_figure, plan_figure, words
 from fantascope.data.scene import CANVAS, GRID, Scene, plan
 from fantascope.data.vocabulary import read_vocabulary
 
@@ -24,8 +25,8 @@ def planned(seed: int) -> Figure:
 def test_every_joint_lies_on_the_body(seed: int) -> None:
     figure = planned(seed)
     alpha = np.asarray(draw_figure(figure, 128).getchannel("A"))
-    assert len(figure.joints) == len(NAMES) == 18
-    for name, (x, y) in zip(NAMES, figure.joints, strict=True):
+    assert len(figure.joints) == len(JOINTS) == 18
+    for name, (x, y) in zip(JOINTS, figure.joints, strict=True):
         assert 0 <= x < 1 and 0 <= y < 1, name
         row, column = int(y * 128), int(x * 128)
         assert alpha[max(0, row - 2) : row + 3, max(0, column - 2) : column + 3].max() > 127, (seed, name)
@@ -33,7 +34,7 @@ def test_every_joint_lies_on_the_body(seed: int) -> None:
 
 @given(st.integers(0, 10_000))
 def test_right_is_the_persons_right_and_the_head_is_above_the_neck(seed: int) -> None:
-    at = dict(zip(NAMES, planned(seed).joints, strict=True))
+    at = dict(zip(JOINTS, planned(seed).joints, strict=True))
     assert at["right_shoulder"][0] < at["left_shoulder"][0] and at["right_hip"][0] < at["left_hip"][0]
     assert at["nose"][1] < at["neck"][1] < at["right_hip"][1]
 
@@ -42,7 +43,7 @@ def test_poses_are_what_their_names_say() -> None:
     found: dict[str, list[dict[str, tuple[float, float]]]] = {}
     for seed in range(600):
         figure = planned(seed)
-        found.setdefault(figure.pose, []).append(dict(zip(NAMES, figure.joints, strict=True)))
+        found.setdefault(figure.pose, []).append(dict(zip(JOINTS, figure.joints, strict=True)))
     assert set(found) == set(POSES)
     for at in found["cheering"]:
         assert max(at["right_wrist"][1], at["left_wrist"][1]) < at["neck"][1]
@@ -69,7 +70,7 @@ def test_clothes_keep_clear_of_the_backdrop(colour: str) -> None:
 def test_a_shirt_has_the_colour_that_the_caption_says() -> None:
     figure = next(f for seed in range(99) if (f := planned(seed)).wear == "shirt" and f.who == "man")
     pixels = np.asarray(draw_figure(figure, 128))
-    chest = np.mean([figure.joints[NAMES.index(name)] for name in ("right_shoulder", "left_hip")], axis=0)
+    chest = np.mean([figure.joints[JOINTS.index(name)] for name in ("right_shoulder", "left_hip")], axis=0)
     assert tuple(pixels[int(chest[1] * 128), int(chest[0] * 128), :3]) == COLOURS[figure.colour]
 
 
@@ -88,10 +89,9 @@ def test_captions_name_who_is_there() -> None:
 
 def test_a_pose_becomes_a_map_of_openposes_colours() -> None:
     pytest.importorskip("cv2")
-    from fantascope.annotate import JOINTS, draw_pose
+    from fantascope.annotate import draw_pose
     from fantascope.data.maps import BONES, colours, pose_of, posed
 
-    assert JOINTS == NAMES
     scene: Scene = next(scene for scene in SCENES if len(scene.figures) == 1 and scene.figures[0].side == 120)
     pose = pose_of(scene, 512)
     one = scene.figures[0]

@@ -75,12 +75,13 @@ def _reads(spec: Any, settings: Any) -> tuple[Callable[[str], str], str]:
 
     The embedded checkpoint's prompts are put in known words before they are painted: see `prompt.known`.
     """
-    if spec.family != "embedded" or spec.kind != "embedded":
-        return str, "as written"
     from fantascope.engines.words import shared_words
-    from fantascope.prompt.known import THESAURUS, embedded_vocabulary, reword
+    from fantascope.prompt.known import THESAURUS, reword, vocabulary_of
 
-    embed, vocabulary = shared_words(settings).embed, embedded_vocabulary()
+    vocabulary = vocabulary_of(spec)
+    if vocabulary is None:
+        return str, "as written"
+    embed = shared_words(settings).embed
     digest = hashlib.sha256(THESAURUS.read_bytes()).hexdigest()[:16]
     return lambda prompt: reword(prompt, vocabulary, embed).prompt, f"read by thesaurus {digest}"
 

@@ -53,12 +53,12 @@ def _unreadable(prompt: str, grammar: str) -> list[str]:
 
 def found_in(prompt: str, spec: Any, grammar: str | None = None) -> dict[str, Any]:
     """Return the pieces of a prompt, the parts that are missing, what is read as other words and what is unknown."""
-    from fantascope.cli.wording import lexicon, vocabulary_of
     from fantascope.errors import FantascopeError
     from fantascope.prompt.anatomy import dissect, parse_anatomy
     from fantascope.prompt.grammar import readings
-    from fantascope.prompt.known import reword, strange_words
+    from fantascope.prompt.known import reword, strange_words, vocabulary_of
     from fantascope.studio import Studio
+    from fantascope.wording import lexicon
 
     words, known = lexicon(), vocabulary_of(spec)
     try:
@@ -95,11 +95,11 @@ def paint_parts(prompt: str, model: str | None, seed: int, folder: Path, as_json
     from contextlib import closing
 
     from fantascope.cli.show import place, watched
-    from fantascope.cli.wording import lexicon
     from fantascope.errors import InvalidValue
     from fantascope.prompt.anatomy import PARTS, parse_anatomy
     from fantascope.request import Imagine
     from fantascope.studio import Studio
+    from fantascope.wording import lexicon
 
     anatomy = parse_anatomy(prompt, lexicon())
     tries = [("whole", prompt)]

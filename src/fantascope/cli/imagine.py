@@ -177,14 +177,14 @@ def finish(request: type[Request], options: dict[str, Any]) -> None:
     every, strength = options.pop("every", False), options.pop("expand", None)
     dry = options.pop("dry_run", False)
     if options.get("grammar") in GRAMMARS and request is Imagine:
-        asked_for = read_surface(options, every)
+        asked_for = read_surface(options, every, strength)
         quote(*asked_for, as_json=as_json) if dry else show(*asked_for, out=where, as_json=as_json)
         return
     if every:
         raise InvalidValue("--all makes every text of a dynamic prompt.", param="every", hint="--grammar dynamic --all")
     asked = request(**options)
     if strength is not None:
-        from fantascope.cli.wording import expand_request
+        from fantascope.wording import expand_request
 
         asked = expand_request(asked, strength)
     if dry:

@@ -47,8 +47,8 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Build a prompt of its nine parts, by options, or by questions if none is given."""
-    from fantascope.cli.wording import lexicon
     from fantascope.prompt.anatomy import PARTS, Anatomy
+    from fantascope.wording import lexicon
 
     words = lexicon()
     if listed is not None:
@@ -85,7 +85,7 @@ def _list(part: str, words: Any, as_json: bool) -> None:
 
 def _taught(model: str | None) -> Any:
     """The phrases that a model's captions use, or None where it does not say."""
-    from fantascope.cli.wording import vocabulary_of
+    from fantascope.prompt.known import vocabulary_of
 
     known = vocabulary_of(_spec(model))
     return None if known is None else known.phrases
@@ -191,8 +191,8 @@ def expand(
     as_json: Json = False,
 ) -> None:
     """Add to a prompt what it does not say, from the lexicon or by the language model that is set."""
-    from fantascope.cli.wording import expanded
     from fantascope.studio import Studio
+    from fantascope.wording import expanded
 
     with Studio(read_only=True) as studio:
         found = expanded(prompt, strength, seed, studio, _spec(model))
@@ -216,10 +216,10 @@ def shorten(
     as_json: Json = False,
 ) -> None:
     """Weigh words by what the model's own prediction loses without each, and leave out the light ones."""
-    from fantascope.cli.wording import predictor
     from fantascope.prompt.shorten import shorten as shortened
     from fantascope.request import Imagine
     from fantascope.studio import Studio
+    from fantascope.tasks.predict import predictor
 
     with Studio() as studio:
         job = studio.resolve(Imagine(prompt=prompt, model=model, seed=seed), typed=False)

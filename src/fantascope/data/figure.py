@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
+from fantascope.annotate.joints import JOINTS
 from fantascope.core.colour import COLOURS
 
 Point = tuple[float, float]
@@ -56,28 +57,6 @@ WEAR: dict[str, tuple[str, ...]] = {
 
 FINE = 4
 """How many times larger a figure is drawn before it is averaged down."""
-
-NAMES = (
-    "nose",
-    "neck",
-    "right_shoulder",
-    "right_elbow",
-    "right_wrist",
-    "left_shoulder",
-    "left_elbow",
-    "left_wrist",
-    "right_hip",
-    "right_knee",
-    "right_ankle",
-    "left_hip",
-    "left_knee",
-    "left_ankle",
-    "right_eye",
-    "left_eye",
-    "right_ear",
-    "left_ear",
-)
-"""Joints in OpenPose's order; right and left are the person's."""
 
 
 @dataclass(frozen=True)
@@ -250,7 +229,7 @@ def _joints(angles: _Angles, limbs: float) -> tuple[tuple[Point, ...], float]:
     for side, sign in (("right", -1), ("left", 1)):
         at[f"{side}_eye"] = (middle[0] + sign * 0.36 * head, middle[1] - 0.08 * head)
         at[f"{side}_ear"] = (middle[0] + sign * 0.98 * head, middle[1] + 0.06 * head)
-    points = np.array([at[name] for name in NAMES])
+    points = np.array([at[name] for name in JOINTS])
     room = np.array([0.07, 0.07])
     low = np.minimum(points.min(0) - room, np.array(middle) - 1.75 * head)
     high = np.maximum(points.max(0) + room, np.array(middle) + 1.25 * head)
@@ -272,7 +251,7 @@ class _Pen:
         self._figure, self._side = figure, side
         self._image = Image.new("RGBA", (side, side))
         self._draw = ImageDraw.Draw(self._image)
-        self._at = dict(zip(NAMES, figure.joints, strict=True))
+        self._at = dict(zip(JOINTS, figure.joints, strict=True))
         self._thick = figure.head / 0.115
 
     def drawn(self) -> Image.Image:

@@ -43,6 +43,7 @@ from fantascope.prompt.lexicon import (
     WORN,
     names,
 )
+from fantascope.spec import Spec
 
 Embed = Callable[[Sequence[str]], npt.NDArray[Any]]
 
@@ -208,6 +209,11 @@ def embedded_vocabulary() -> Vocabulary:
         maybe=tables[1],
         vectors=rows / np.linalg.norm(rows, axis=1, keepdims=True),
     )
+
+
+def vocabulary_of(spec: Spec) -> Vocabulary | None:
+    """Return what a model says that it knows, or None: only the embedded checkpoint does."""
+    return embedded_vocabulary() if (spec.family, spec.kind) == ("embedded", "embedded") else None
 
 
 def reword(prompt: str, vocabulary: Vocabulary, embed: Embed, keep: Collection[str] = ()) -> Reworded:

@@ -19,6 +19,7 @@ from itertools import combinations, product
 from random import Random
 
 from fantascope.errors import PromptError
+from fantascope.prompt.grammar.texts import merged
 from fantascope.prompt.grammar.tree import NUMBER, number
 from fantascope.prompt.grammar.wildcards import NAME
 
@@ -179,16 +180,7 @@ class _Parser:
 
 def normal(parts: Iterable[str | Wildcard | Variants]) -> Pattern:
     """Return a pattern in normal form: neighbouring texts are one, and none is empty."""
-    out: list[str | Wildcard | Variants] = []
-    run: list[str] = []
-    for part in parts:
-        if isinstance(part, str):
-            run.append(part)
-            continue
-        out += ["".join(run), part]
-        run = []
-    out.append("".join(run))
-    return tuple(part for part in out if part != "")
+    return tuple(part for part in merged(parts) if part != "")
 
 
 def show(pattern: Pattern) -> str:

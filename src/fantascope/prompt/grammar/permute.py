@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from fantascope.errors import PromptError
+from fantascope.prompt.grammar.texts import merged
 
 MOST = 64
 """Prompts that one may stand for."""
@@ -82,15 +83,7 @@ def _pairs(tokens: list[tuple[str, int]]) -> dict[int, int]:
 
 def normal(parts: Iterable[str | Choice], *, trim: bool = False) -> Pattern:
     """Return a pattern in normal form: neighbouring texts are one and none is empty; `trim` bares its ends of space."""
-    out: list[str | Choice] = []
-    run: list[str] = []
-    for part in parts:
-        if isinstance(part, str):
-            run.append(part)
-            continue
-        out += ["".join(run), part]
-        run = []
-    out.append("".join(run))
+    out = merged(parts)
     if trim and isinstance(out[0], str):
         out[0] = out[0].lstrip()
     if trim and isinstance(out[-1], str):
