@@ -47,8 +47,3 @@ def artefacts() -> Path:
     folder = Path(__file__).parent.parent / "out" / "tests"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Train first: in a process that has run hundreds of other tests, a step of the autoencoder ended in signal 11."""
-    items.sort(key=lambda item: "tests/train/" not in item.nodeid)

@@ -282,3 +282,31 @@ import openvino
 assert openvino.Core is not None and import_openvino() is binding
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+
+
+SIGNALLED = """
+import gc, signal, sys
+from pathlib import Path
+from fantascope.engines.graph_runtime import OpenVino, Source
+from fantascope.settings import Settings
+
+graph, weights, home = map(Path, sys.argv[1:4])
+source, settings = Source(graph, weights, "x"), Settings(home=home, threads=1)
+older = OpenVino(settings)
+first = older.compile(source, {"pictures": (1, 3, 32, 32)}, "fp32")
+newer = OpenVino(settings)
+second = newer.compile(source, {"pictures": (1, 3, 64, 64)}, "fp32")
+del first, older
+gc.collect()
+del second, newer
+gc.collect()
+signal.signal(signal.SIGINT, lambda *_: print("heard"))
+signal.raise_signal(signal.SIGINT)
+"""
+
+
+def test_ctrl_c_is_heard_after_engines_have_gone(home: Path) -> None:
+    """Two cores of OpenVINO of which the older goes first would leave signals without a stack."""
+    words = [str(EMBEDDED / "upscaler" / name) for name in ("model.onnx", "model.safetensors")]
+    done = subprocess.run([sys.executable, "-c", SIGNALLED, *words, str(home)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "heard"), done.stderr

@@ -185,17 +185,24 @@ def used(files: tuple[File, ...], tools: Tools) -> dict[str, str]:
 @lru_cache(maxsize=8)
 def _compile(path: Path, size: int, changed: int, threads: int) -> Network:
     try:
-        import openvino
+        core = _core()
     except ImportError as error:
         raise MissingExtra("Running an annotator's network", "openvino") from error
     config = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
     if threads > 0:
         config["INFERENCE_NUM_THREADS"] = threads
     try:
-        core = openvino.Core()
         return Network(core.compile_model(core.read_model(str(path)), "CPU", config))
     except RuntimeError as error:
         raise BrokenModelFile(f"{path} cannot be read: {str(error).strip().splitlines()[-1]}") from error
+
+
+@lru_cache(maxsize=1)
+def _core() -> Any:
+    """Return a core that is never let go: why, see `engines.graph_runtime`."""
+    import openvino
+
+    return openvino.Core()
 
 
 @lru_cache(maxsize=32)

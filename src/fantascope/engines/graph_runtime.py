@@ -24,6 +24,7 @@ import threading
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -161,6 +162,20 @@ def _let_go(data: Any) -> None:
         mapped.madvise(advice)
 
 
+_making = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def _core() -> Any:
+    """Return the process's one core, which is never let go.
+
+    A core gives the thread that compiles another stack for signals, and gives back the one that was there when it ends.
+    Of two, the older ending first leaves the thread with a stack that is gone: the next signal, such as Ctrl-C, ends
+    the process with a segmentation fault.
+    """
+    return import_openvino().Core()
+
+
 class OpenVino:
     """OpenVINO on the CPU: one stream, latency first, its threads sleep between calls."""
 
@@ -168,7 +183,8 @@ class OpenVino:
 
     def __init__(self, settings: Settings) -> None:
         self.binding = import_openvino()
-        self.core = self.binding.Core()
+        with _making:
+            self.core = _core()
         self.version = str(self.binding.get_version())
         self.cache = settings.cache / "graphs"
         self.config: dict[str, Any] = {
