@@ -9,6 +9,7 @@ import sys
 import time
 
 from fantascope import Artifact, Imagine, Output, Studio
+from fantascope.engines.base import Inputs
 from fantascope.resolve import resolve
 from tools import PROMPT, serve
 
@@ -26,7 +27,7 @@ def engine(n: int = 1, seed: int = 7, size: int = 128) -> dict[str, object]:
     """Run the engine alone: prompt to pixels."""
     job = resolve(request(n, seed, size), studio.specs, studio.settings)
     with studio.engines.lease(job.spec, job.choice) as loaded:
-        outputs = [event for event in loaded.render(job.request, {}) if isinstance(event, Output)]
+        outputs = [event for event in loaded.render(job.request, Inputs()) if isinstance(event, Output)]
     return {"pictures": len(outputs)}
 
 

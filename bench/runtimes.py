@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fantascope.engines.base import Inputs
 from fantascope.spec import EMBEDDED
 
 ROWS = [("openvino", "fp32"), ("openvino", "bf16"), ("openvino", "int8"), ("onnxruntime", "fp32")]
@@ -72,7 +73,7 @@ class Graph:
         from fantascope.artifact import Output, Step
 
         pixels, ticks = [], []
-        for event in self.engine.render(request(self.engine.spec, prompt, n, steps, 128 * upscale, upscale), {}):
+        for event in self.engine.render(request(self.engine.spec, prompt, n, steps, 128 * upscale, upscale), Inputs()):
             if isinstance(event, Output):
                 pixels.append(event.pixels)
             elif isinstance(event, Step) and event.stage == "denoise":

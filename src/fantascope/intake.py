@@ -131,16 +131,17 @@ def read_words(
     Raises:
         UnclearInstruction: it is not understood, or in two ways; nothing is guessed.
     """
-    from fantascope.prompt.instruct.read import read_instructions
-    from fantascope.prompt.setting import on_plain, setting_of
-
     if isinstance(request, (Expand, Fill, Vary)) and request.prompt is None:
+        from fantascope.prompt.setting import setting_of
+
         own = given[request.picture].words
         shown = own if own else _described(request.picture, describe)
         if isinstance(request, Expand):
             return request.replace(prompt=setting_of(shown)) if shown else request
         return request if own or not shown else request.replace(prompt=shown)
     if isinstance(request, Cutout) and request.picture is None and request.prompt and request.prompt.strip():
+        from fantascope.prompt.setting import on_plain
+
         return request.replace(prompt=on_plain(request.prompt))
     if isinstance(request, Erase) and request.what is not None and request.mask is None:
         words, turns = f"remove {request.what}", None
@@ -152,6 +153,8 @@ def read_words(
         return request
     if turns is not None:
         return request
+    from fantascope.prompt.instruct.read import read_instructions
+
     before = getattr(request, "before", None) or given[request.picture].words or describe(request.picture, words)
     by = "grammar"
     try:

@@ -7,24 +7,31 @@ Example:
 
 from __future__ import annotations
 
-from fantascope.prompt.instruct.language import LanguageModel, read_with_model
-from fantascope.prompt.instruct.match import Embed
-from fantascope.prompt.instruct.read import LONGEST, LONGEST_PROMPT, read_instruction, read_instructions
-from fantascope.prompt.instruct.reading import KINDS, PLACES, Reading
-from fantascope.prompt.parse import Part, Scene, parse
+from importlib import import_module
+from typing import Any
 
-__all__ = [
-    "KINDS",
-    "LONGEST",
-    "LONGEST_PROMPT",
-    "PLACES",
-    "Embed",
-    "LanguageModel",
-    "Part",
-    "Reading",
-    "Scene",
-    "parse",
-    "read_instruction",
-    "read_instructions",
-    "read_with_model",
-]
+_PUBLIC = {
+    "KINDS": "fantascope.prompt.instruct.reading",
+    "LONGEST": "fantascope.prompt.instruct.read",
+    "LONGEST_PROMPT": "fantascope.prompt.instruct.read",
+    "PLACES": "fantascope.prompt.instruct.reading",
+    "Embed": "fantascope.prompt.instruct.match",
+    "LanguageModel": "fantascope.prompt.instruct.language",
+    "Part": "fantascope.prompt.parse",
+    "Reading": "fantascope.prompt.instruct.reading",
+    "Scene": "fantascope.prompt.parse",
+    "read_instruction": "fantascope.prompt.instruct.read",
+    "read_instructions": "fantascope.prompt.instruct.read",
+    "read_with_model": "fantascope.prompt.instruct.language",
+}
+"""Names and where they are; looked up when they are first asked for, since painting needs none of them."""
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        value = getattr(import_module(_PUBLIC[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'fantascope.prompt' has no attribute {name!r}")
