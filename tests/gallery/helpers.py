@@ -99,10 +99,10 @@ def hold_and_wait(folder: str, credits: float, told: Any) -> None:
     time.sleep(600)
 
 
-def spend_all(folder: str, user: str, credits: float, start: Any, told: Any) -> None:
+def spend_all(folder: str, user: str, credits: float, start: Any, told: Any, url: str | None = None) -> None:
     """Hold and keep as often as the ledger allows; say how often it did."""
     kept = 0
-    with Gallery.open(Path(folder), plan="free") as gallery:
+    with Gallery.open(Path(folder), url=url, plan="free") as gallery:
         start.wait()
         try:
             while True:
@@ -113,8 +113,37 @@ def spend_all(folder: str, user: str, credits: float, start: Any, told: Any) -> 
             told.put(kept)
 
 
-def open_at_once(folder: str, start: Any, told: Any) -> None:
+def open_at_once(folder: str, start: Any, told: Any, url: str | None = None) -> None:
     """Open a gallery at the same moment as others and keep the same picture."""
     start.wait()
-    with Gallery.open(Path(folder)) as gallery:
+    with Gallery.open(Path(folder), url=url) as gallery:
         told.put(gallery.put(made(1)).id)
+
+
+def work_at_job(folder: str, job: str, first: int, count: int, log: str, url: str | None = None) -> None:
+    """Do a job as a server does: hold, keep every outcome that is missing, release; say what was done."""
+    with Gallery.open(Path(folder), url=url) as gallery, Path(log).open("a") as told:
+        view = gallery.of("ada")
+        hold = view.hold("ada", 1.5 * count, "imagine", job=job)
+        print("held", file=told, flush=True)
+        for idx in range(count):
+            kept = view.put(made(first + idx, credits=1.5), hold=hold, credits=1.5, job=(job, idx))
+            print(kept.id, file=told, flush=True)
+        view.release(hold)
+        print("done", file=told, flush=True)
+
+
+def churn_until_told(folder: str, first: int, stop: Any, ready: Any) -> None:
+    """Keep and remove without end, as a busy server does."""
+    with Gallery.open(Path(folder)) as gallery:
+        kept: list[str] = []
+        for seed in range(first * 100_000, (first + 1) * 100_000):
+            hold = gallery.hold("local", 2.0, "imagine")
+            kept.append(gallery.put(made(seed, credits=1.5), hold=hold, credits=1.5).id)
+            gallery.release(hold)
+            if len(kept) > 15:
+                gallery.remove(kept.pop(seed % len(kept)), force=True)
+            if len(kept) == 10:
+                ready.put(True)
+            if stop.is_set():
+                return

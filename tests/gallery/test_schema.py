@@ -15,6 +15,7 @@ from tests.gallery.helpers import Clock, made, open_at_once, processes, stored
 
 from fantascope.errors import GalleryCorrupt, GalleryError, GalleryTooNew
 from fantascope.gallery import Gallery, index, ledger, schema
+from fantascope.gallery.tables import metadata
 
 
 def rows(folder: Path, query: str) -> list[Any]:
@@ -31,8 +32,8 @@ def test_migrations_make_exactly_the_tables_the_code_uses(gallery: Gallery, fold
     found = sa.MetaData()
     found.reflect(engine)
     engine.dispose()
-    assert set(found.tables) == set(schema._metadata.tables)
-    for name, table in schema._metadata.tables.items():
+    assert set(found.tables) == set(metadata.tables)
+    for name, table in metadata.tables.items():
         told = [(c.name, str(c.type), c.nullable, c.primary_key) for c in table.columns]
         real = [(c.name, str(c.type), c.nullable, c.primary_key) for c in found.tables[name].columns]
         assert told == real, name

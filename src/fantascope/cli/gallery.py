@@ -8,9 +8,13 @@ from typing import Annotated
 
 import typer
 
+from fantascope.cli import saving
 from fantascope.cli.lines import emit, plain
 
 app = typer.Typer(help="List, show, open, export and remove what was made.", no_args_is_help=True)
+
+app.command("backup")(saving.backup)
+app.command("restore")(saving.restore)
 
 Id = Annotated[str, typer.Argument(help="an id, its first letters, or a receipt id")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object a line")]

@@ -7,13 +7,13 @@
       locks/              one locked file per open gallery: who is alive, whatever happened to the rest
       thumbs/             small copies, made again when missing
 
-`records` holds what is handed out, `files` the folder, `schema` tables, migrations and connections, `index` and
-`ledger` the rows, `plans` and `pots` the rules of credits, `appeals` what was refused and decided, `pictures` all
-decoding, `check` verify and sweep, `store` the class that joins them. Importing this package does not import
-SQLAlchemy; opening a gallery does.
+`records` holds what is handed out, `files` the folder, `tables` and `schema` the tables, their migrations and
+connections, `index`, `ledger` and `jobs` the rows, `plans` and `pots` the rules of credits, `appeals` what was refused
+and decided, `people` who may use a server, `pictures` all decoding, `check` verify and sweep, `backup` copies, `store`
+and `purse` the class that joins them. Importing this package does not import SQLAlchemy; opening a gallery does.
 """
 
-from fantascope.gallery.records import Balance, Decision, Entry, Expiring, Line, Problem, Refusal
+from fantascope.gallery.records import Balance, Decision, Entry, Expiring, Line, Person, Problem, Refusal, Token
 from fantascope.gallery.store import Gallery
 
-__all__ = ["Balance", "Decision", "Entry", "Expiring", "Gallery", "Line", "Problem", "Refusal"]
+__all__ = ["Balance", "Decision", "Entry", "Expiring", "Gallery", "Line", "Person", "Problem", "Refusal", "Token"]

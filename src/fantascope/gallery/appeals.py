@@ -16,24 +16,28 @@ import sqlalchemy as sa
 
 from fantascope.errors import InvalidValue, NotFound
 from fantascope.gallery.records import Decision, Refusal, moment, stamp
-from fantascope.gallery.schema import Database, appeals, decisions, next_seq, refusals
+from fantascope.gallery.schema import Database
+from fantascope.gallery.tables import appeals, decisions, next_seq, refusals
 
 MAX_WHY = 4000
 """Longest reason of an appeal or a decision, characters."""
 
 
 class Refusals:
-    """The log of refusals in a gallery's database; `Gallery.refusals` gives it."""
+    """The log of refusals in a gallery's database; `Gallery.refusals` gives it. With `account`, of that one alone."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
-        self._database, self._clock = database, clock
+    def __init__(self, database: Database, clock: Callable[[], datetime], account: str | None = None) -> None:
+        self._database, self._clock, self._account = database, clock, account
 
     def record(self, refusal: Refusal) -> Refusal:
-        """Log a refusal and return it with its id and time.
+        """Log a refusal and return it with its id and time. The log of one account takes its own alone.
 
         Raises:
+            InvalidValue: it is another account's.
             StorageError: it cannot be written.
         """
+        if self._account not in (None, refusal.account):
+            raise InvalidValue(f"This is the log of {self._account!r}, not of {refusal.account!r}.", param="account")
         new = replace(refusal, id=os.urandom(4).hex(), at=self._clock())
         body = asdict(new)
         for name in ("id", "at", "account", "rule", "scope", "appeal", "decision"):
@@ -116,6 +120,8 @@ class Refusals:
             .where(*where)
             .order_by(refusals.c.seq.desc())
         )
+        if self._account is not None:
+            rows = rows.where(refusals.c.account == self._account)
         with self._database.read() as tx:
             return [_refusal(row) for row in tx.execute(rows)]
 
@@ -141,6 +147,7 @@ def _decision(row: Any) -> Decision:
 
 
 def _said(why: str) -> str:
-    if not why.strip() or len(why) > MAX_WHY:
+    said = why.replace("\0", "").strip()
+    if not said or len(why) > MAX_WHY:
         raise InvalidValue(f"A reason has 1 to {MAX_WHY} characters.", param="why")
-    return why.strip()
+    return said

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from fantascope.errors import StorageError
-from fantascope.gallery import index, ledger
+from fantascope.gallery import index, jobs, ledger
 from fantascope.gallery.files import Files, explained
 from fantascope.gallery.plans import thousandths
 from fantascope.gallery.records import Problem
@@ -23,13 +23,16 @@ LEASE = timedelta(days=1)
 
 _REMOVE = "fantascope gallery remove {}"
 _SWEEP = "fantascope gallery sweep"
+_RESTORE = "Restore gallery.db from a backup."
 
 
 def verify(database: Database, files: Files) -> Iterator[Problem]:
-    """Yield everything that is not as it was left: files, receipts, index, ledger."""
+    """Yield everything that is not as it was left: files, receipts, index, owners, ledger, jobs."""
     with database.read() as tx:
         rows = list(index.everything(tx))
         problems = list(ledger.check(tx))
+        problems += [Problem("owner", id, said, _REMOVE.format(id[7:23])) for id, said in index.check(tx)]
+        problems += [Problem("job", job, said, _RESTORE) for job, said in jobs.check(tx)]
         paid = ledger.charges(tx)
     for row in rows:
         yield from _check_file(row, files, database)
@@ -128,11 +131,11 @@ def _check_receipt(row: Any, paid: list[int]) -> Iterator[Problem]:
     ):
         if getattr(row, name) != told:
             said = f"the index says {name} {getattr(row, name)!r}, the receipt {told!r}"
-            yield Problem("index", row.id, said, "Restore gallery.db from a backup.")
+            yield Problem("index", row.id, said, _RESTORE)
     costs = thousandths(receipt.cost.credits)
     if any(charged != costs for charged in paid):
         said = f"charged {[charged / 1000 for charged in paid]} credits, its receipt says {costs / 1000}"
-        yield Problem("ledger", row.id, said, "Restore gallery.db from a backup.")
+        yield Problem("ledger", row.id, said, _RESTORE)
 
 
 def _strays(database: Database, files: Files) -> list[Path]:

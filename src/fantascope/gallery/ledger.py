@@ -31,19 +31,23 @@ from fantascope.gallery import pots
 from fantascope.gallery.plans import Plan, plan_of, read_plans, shown, thousandths
 from fantascope.gallery.pots import Pot
 from fantascope.gallery.records import Balance, Expiring, Line, Problem, moment, stamp
-from fantascope.gallery.schema import artifacts, entries, next_seq
+from fantascope.gallery.tables import artifacts, entries, job_holds, next_seq, people
 
 GIFTS = ("allowance", "rollover", "topup")
 """The kinds of lines that give: each names its pot and when that expires."""
 MAX_NOTE = 500
 """Longest note on a top-up, in characters."""
 
-_HELD = sa.func.coalesce(sa.func.sum(entries.c.held), 0)
-_LEFT = sa.func.coalesce(sa.func.sum(entries.c.available), 0)
+_HELD = sa.cast(sa.func.coalesce(sa.func.sum(entries.c.held), 0), sa.BigInteger)
+_LEFT = sa.cast(sa.func.coalesce(sa.func.sum(entries.c.available), 0), sa.BigInteger)
 
 
-def hold(tx: sa.Connection, account: str, credits: float, what: str, plan: str, owner: str, now: datetime) -> str:
+def hold(
+    tx: sa.Connection, account: str, credits: float, what: str, plan: str, owner: str | None, now: datetime
+) -> str:
     """Reserve credits and return the id of the hold. `plan` counts when the ledger first meets the account.
+
+    A hold without `owner` belongs to a job (`jobs`), not to a process.
 
     Raises:
         CreditError: fewer are left; the message says how many, the hint when there will be more.
@@ -79,15 +83,17 @@ def topup(tx: sa.Connection, account: str, credits: float, note: str, plan: str,
     _enter(tx, f"topup:{new}", "topup", account, new, size.credits, 0, what, now, expires=expires)
 
 
-def charge(tx: sa.Connection, held: str, artifact: str, credits: float, now: datetime) -> None:
+def charge(
+    tx: sa.Connection, held: str, artifact: str, credits: float, now: datetime, account: str | None = None
+) -> None:
     """Spend part of a hold on an artifact. The same hold pays for the same artifact once.
 
     Raises:
-        NotFound: there is no such hold.
+        NotFound: there is no such hold, or not of this account.
         CreditError: less than that is left of it.
     """
     amount = thousandths(credits)
-    account, period = _opened(tx, held)
+    payer, period = _opened(tx, held, account)
     mine = (entries.c.kind == "charge", entries.c.hold == held, entries.c.artifact == artifact)
     if tx.execute(sa.select(entries.c.seq).where(*mine)).first() is not None:
         return
@@ -101,20 +107,21 @@ def charge(tx: sa.Connection, held: str, artifact: str, credits: float, now: dat
     for pot, part in pots.shares(amount, parts):
         key = f"charge:{held}:{artifact}:{pot}"
         more = {"period": period, "hold": held, "artifact": artifact}
-        _enter(tx, key, "charge", account, pot, 0, -part, "kept", now, **more)
+        _enter(tx, key, "charge", payer, pot, 0, -part, "kept", now, **more)
 
 
-def release(tx: sa.Connection, held: str, what: str, now: datetime) -> None:
+def release(tx: sa.Connection, held: str, what: str, now: datetime, only: str | None = None) -> None:
     """Refund what is left of a hold to the pots it came from. Doing it again changes nothing.
 
     What comes back to a pot that is over expires, and rolls over where the plan says so, in the same transaction.
 
     Raises:
-        NotFound: there is no such hold.
+        NotFound: there is no such hold, or not of the account `only`.
     """
-    account, period = _opened(tx, held)
+    account, period = _opened(tx, held, only)
+    tx.execute(job_holds.delete().where(job_holds.c.hold == held))
     back = [(pot, left) for pot, left in _parts(tx, held) if left > 0]
-    name = _met(tx, account)
+    name = _agreed(tx, account) or _met(tx, account)
     given = sa.select(entries.c.pot, entries.c.expires).where(entries.c.account == account, entries.c.kind.in_(GIFTS))
     over = {row.pot for row in tx.execute(given) if row.expires <= stamp(now)}
     # A plan that is no longer in the file must not keep a gallery from opening: then the next hold says so.
@@ -129,10 +136,12 @@ def release(tx: sa.Connection, held: str, what: str, now: datetime) -> None:
 
 
 def open_holds(tx: sa.Connection, owner: str | None = None) -> list[tuple[str, str, datetime]]:
-    """Return (hold, owner, time) of every hold with something left, of one owner or of all."""
+    """Return (hold, owner, time) of every hold with something left, of one owner or of all but those of jobs."""
     opened = sa.select(entries.c.hold, entries.c.owner, entries.c.entered).where(entries.c.kind == "hold")
     if owner is not None:
         opened = opened.where(entries.c.owner == owner)
+    else:
+        opened = opened.where(entries.c.hold.not_in(sa.select(job_holds.c.hold)))
     mine = opened.distinct().subquery()
     rows = tx.execute(
         sa.select(mine.c.hold, mine.c.owner, mine.c.entered)
@@ -274,8 +283,13 @@ def _short(account: str, terms: Plan, amount: int, left: int, held: int, now: da
 
 
 def _terms(tx: sa.Connection, account: str, plan: str) -> Plan:
-    """Return the account's plan; `plan` for one that the ledger has not met."""
-    return plan_of(_met(tx, account) or plan)
+    """Return the account's plan: what was agreed with a person, else that of its latest allowance, else `plan`."""
+    return plan_of(_agreed(tx, account) or _met(tx, account) or plan)
+
+
+def _agreed(tx: sa.Connection, account: str) -> str:
+    """Return the name of the plan that a person has now, nothing for an account of nobody known."""
+    return str(tx.execute(sa.select(people.c.plan).where(people.c.name == account)).scalar() or "")
 
 
 def _met(tx: sa.Connection, account: str) -> str:
@@ -314,11 +328,11 @@ def _settled(tx: sa.Connection, account: str, terms: Plan, now: datetime) -> Seq
     return found
 
 
-def _opened(tx: sa.Connection, held: str) -> tuple[str, str]:
-    """Return the account and the month of a hold."""
+def _opened(tx: sa.Connection, held: str, account: str | None = None) -> tuple[str, str]:
+    """Return the account and the month of a hold; one of another account than is named is none."""
     mine = (entries.c.hold == held, entries.c.kind == "hold")
     row = tx.execute(sa.select(entries.c.account, entries.c.period).where(*mine)).first()
-    if row is None:
+    if row is None or account not in (None, row.account):
         raise NotFound(f"There is no hold {held!r}.", param="hold")
     return row.account, row.period
 
@@ -343,8 +357,8 @@ def _enter(
     held: int,
     what: str,
     now: datetime,
-    **more: str,
+    **more: str | None,
 ) -> None:
-    values = {"unique_key": key, "kind": kind, "account": account, "pot": pot, "what": what}
+    values = {"unique_key": key, "kind": kind, "account": account, "pot": pot, "what": what.replace("\0", "")}
     amounts = {"available": available, "held": held, "entered": stamp(now), "period": pots.period_of(now)}
     tx.execute(entries.insert().values(seq=next_seq(entries), **values, **amounts | more))

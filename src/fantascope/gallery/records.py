@@ -9,7 +9,7 @@ from typing import Literal
 
 from fantascope.receipt import canonical
 
-ProblemKind = Literal["missing", "changed", "orphan", "leftover", "receipt", "index", "ledger"]
+ProblemKind = Literal["missing", "changed", "orphan", "leftover", "receipt", "index", "ledger", "owner", "job"]
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,39 @@ class Decision:
                 "at": stamp(self.at),
             }
         )
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who may use a server. `name` is their account; an `operator` may do what concerns others."""
+
+    name: str
+    plan: str
+    disabled: bool
+    created: datetime
+    operator: bool
+
+
+@dataclass(frozen=True)
+class Token:
+    """What may be told of a person's token. Without `expires` it is good until it is `revoked`."""
+
+    id: str
+    name: str
+    label: str
+    created: datetime
+    expires: datetime | None = None
+    revoked: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a backup holds: artifacts, people, bytes of the file, and whether signing keys are in it."""
+
+    artifacts: int
+    people: int
+    size: int
+    keys: bool
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,15 @@
-"""Tables, migrations and connections. This module and its users `index`, `ledger` and `appeals` hold all SQL there is.
+"""Migrations and connections. This module, `tables` and their users hold all SQL there is.
 
 `MIGRATIONS` only ever grows: what stands there has run on somebody's disk. The statements are plain SQL that SQLite and
-PostgreSQL both take; what is particular to SQLite is in `_connect_sqlite` and `_begin_sqlite`. Amounts are whole
-thousandths of a credit, times are `records.stamp`.
+PostgreSQL both take; what is particular to SQLite is in `_connect_sqlite` and `_begin_sqlite`, and to PostgreSQL in the
+module `postgres`. Amounts are whole thousandths of a credit, times are `records.stamp`.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -18,9 +19,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
-from fantascope.errors import GalleryCorrupt, GalleryError, GalleryTooNew, StorageError
+from fantascope.errors import GalleryCorrupt, GalleryError, GalleryTooNew, InvalidValue, StorageError
+from fantascope.gallery import postgres
 from fantascope.gallery.files import WAIT_SECONDS, storage_error
 from fantascope.gallery.records import stamp
+from fantascope.gallery.tables import versions
 
 DATABASE = "gallery.db"
 
@@ -68,113 +71,34 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX entries_pot ON entries (account, pot, available, held)",
         "CREATE INDEX entries_kind ON entries (account, kind)",
     ),
+    (
+        "CREATE TABLE owners (artifact VARCHAR(71) NOT NULL REFERENCES artifacts (id), account VARCHAR(200) NOT NULL, "
+        "seq BIGINT NOT NULL, made INTEGER NOT NULL, task VARCHAR(40), kept VARCHAR(27) NOT NULL, "
+        "PRIMARY KEY (artifact, account))",
+        "INSERT INTO owners (artifact, account, seq, made, task, kept) "
+        "SELECT artifact, account, ROW_NUMBER() OVER (ORDER BY seq, account), made, task, kept FROM ("
+        "SELECT a.id AS artifact, paid.account AS account, a.seq AS seq, 1 AS made, a.task AS task, a.kept AS kept "
+        "FROM artifacts a JOIN (SELECT DISTINCT artifact, account FROM entries WHERE kind = 'charge') paid "
+        "ON paid.artifact = a.id WHERE a.removed IS NULL "
+        "UNION ALL SELECT a.id, 'local', a.seq, CASE WHEN a.receipt_id IS NULL THEN 0 ELSE 1 END, a.task, a.kept "
+        "FROM artifacts a WHERE a.removed IS NULL AND a.id NOT IN "
+        "(SELECT artifact FROM entries WHERE kind = 'charge' AND artifact IS NOT NULL)) found",
+        "CREATE INDEX owners_account ON owners (account, seq)",
+        "CREATE INDEX owners_seq ON owners (seq)",
+        "CREATE TABLE outcomes (job VARCHAR(100) NOT NULL, idx INTEGER NOT NULL, artifact VARCHAR(71) NOT NULL "
+        "REFERENCES artifacts (id), account VARCHAR(200) NOT NULL, hold VARCHAR(16), kept VARCHAR(27) NOT NULL, "
+        "PRIMARY KEY (job, idx))",
+        "CREATE TABLE job_holds (job VARCHAR(100) NOT NULL PRIMARY KEY, hold VARCHAR(16) NOT NULL UNIQUE, "
+        "account VARCHAR(200) NOT NULL)",
+        "CREATE TABLE people (name VARCHAR(64) NOT NULL PRIMARY KEY, plan VARCHAR(100) NOT NULL, "
+        "disabled INTEGER NOT NULL, operator INTEGER NOT NULL, created VARCHAR(27) NOT NULL)",
+        "CREATE TABLE tokens (id VARCHAR(16) NOT NULL PRIMARY KEY, name VARCHAR(64) NOT NULL REFERENCES people (name), "
+        "label VARCHAR(200) NOT NULL, digest VARCHAR(64) NOT NULL UNIQUE, created VARCHAR(27) NOT NULL, "
+        "expires VARCHAR(27), revoked VARCHAR(27))",
+        "CREATE INDEX tokens_name ON tokens (name)",
+    ),
 )
 """Step k takes a gallery of version k to version k + 1."""
-
-_metadata = sa.MetaData()
-
-versions = sa.Table(
-    "schema_versions",
-    _metadata,
-    sa.Column("version", sa.Integer, primary_key=True),
-    sa.Column("applied", sa.String(27), nullable=False),
-)
-
-artifacts = sa.Table(
-    "artifacts",
-    _metadata,
-    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("id", sa.String(71), nullable=False, unique=True),
-    sa.Column("media_type", sa.String(100), nullable=False),
-    sa.Column("size", sa.BigInteger, nullable=False),
-    sa.Column("width", sa.Integer),
-    sa.Column("height", sa.Integer),
-    sa.Column("task", sa.String(40)),
-    sa.Column("receipt_id", sa.String(16)),
-    sa.Column("prompt", sa.Text),
-    sa.Column("folded", sa.Text),
-    sa.Column("model", sa.Text),
-    sa.Column("seed", sa.BigInteger),
-    sa.Column("kept", sa.String(27), nullable=False),
-    sa.Column("removed", sa.String(27)),
-)
-"""One row per artifact ever kept, oldest first by `seq`. `folded` is the prompt as it is searched. A removed one keeps
-its id and times (a tombstone, so that the ledger stays whole) and loses everything a person wrote."""
-
-receipts = sa.Table(
-    "receipts",
-    _metadata,
-    sa.Column("artifact", sa.String(71), primary_key=True),
-    sa.Column("body", sa.Text, nullable=False),
-)
-
-parents = sa.Table(
-    "parents",
-    _metadata,
-    sa.Column("child", sa.String(71), primary_key=True),
-    sa.Column("parent", sa.String(71), primary_key=True),
-)
-
-entries = sa.Table(
-    "entries",
-    _metadata,
-    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("unique_key", sa.String(300), nullable=False, unique=True),
-    sa.Column("account", sa.String(200), nullable=False),
-    sa.Column("period", sa.String(7), nullable=False),
-    sa.Column("kind", sa.String(9), nullable=False),
-    sa.Column("available", sa.BigInteger, nullable=False),
-    sa.Column("held", sa.BigInteger, nullable=False),
-    sa.Column("hold", sa.String(16)),
-    sa.Column("artifact", sa.String(71)),
-    sa.Column("owner", sa.String(16)),
-    sa.Column("what", sa.Text, nullable=False),
-    sa.Column("entered", sa.String(27), nullable=False),
-    sa.Column("pot", sa.String(16), nullable=False),
-    sa.Column("expires", sa.String(27)),
-)
-"""The ledger, only ever appended to. `unique_key` makes every entry happen once; `owner` is who must live for a hold
-to stand; `pot` is whose credits are moved (`pots`), `expires` stands on the lines that give."""
-
-refusals = sa.Table(
-    "refusals",
-    _metadata,
-    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("id", sa.String(16), nullable=False, unique=True),
-    sa.Column("account", sa.String(200), nullable=False),
-    sa.Column("rule", sa.String(100), nullable=False),
-    sa.Column("scope", sa.String(64), nullable=False),
-    sa.Column("refused", sa.String(27), nullable=False),
-    sa.Column("body", sa.Text, nullable=False),
-)
-
-appeals = sa.Table(
-    "appeals",
-    _metadata,
-    sa.Column("refusal", sa.String(16), primary_key=True),
-    sa.Column("why", sa.Text, nullable=False),
-    sa.Column("appealed", sa.String(27), nullable=False),
-)
-
-decisions = sa.Table(
-    "decisions",
-    _metadata,
-    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("id", sa.String(16), nullable=False, unique=True),
-    sa.Column("refusal", sa.String(16), nullable=False),
-    sa.Column("rule", sa.String(100), nullable=False),
-    sa.Column("scope", sa.String(64), nullable=False),
-    sa.Column("allow", sa.Integer, nullable=False),
-    sa.Column("why", sa.Text, nullable=False),
-    sa.Column("decided", sa.String(27), nullable=False),
-    sa.Column("signature", sa.Text, nullable=False),
-)
-"""Refusals, what was said against them, and what the operator decided; rows are added, never changed."""
-
-
-def next_seq(table: sa.Table) -> sa.ScalarSelect[int]:
-    """Return the number of the next row; write transactions run one at a time, so it is nobody else's."""
-    return sa.select(sa.func.coalesce(sa.func.max(table.c.seq), 0) + 1).scalar_subquery()
 
 
 class Database:
@@ -184,13 +108,17 @@ class Database:
         self.folder = folder
         self.read_only = read_only
         self._engine = engine
-        self._writer = engine.execution_options(begin="BEGIN IMMEDIATE", synchronous="FULL")
-        self._hasty_writer = engine.execution_options(begin="BEGIN IMMEDIATE", synchronous="NORMAL")
+        self.postgres = engine.dialect.name == "postgresql"
+        how = postgres.WRITING if self.postgres else {}
+        self._reader = engine.execution_options(**postgres.READING) if self.postgres else engine
+        self._writer = engine.execution_options(begin="BEGIN IMMEDIATE", synchronous="FULL", **how)
+        self._hasty_writer = engine.execution_options(begin="BEGIN IMMEDIATE", synchronous="NORMAL", **how)
+        self._turn = threading.Lock()
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Open a transaction that sees one state of the tables and changes nothing."""
-        with self._explained(), self._engine.connect() as connection:
+        with self._explained(), self._reader.connect() as connection:
             yield connection
 
     @contextmanager
@@ -208,7 +136,7 @@ class Database:
         if self.read_only:
             raise StorageError(f"The gallery in {self.folder} is open for reading only.", hint="Open it for writing.")
         writer = self._writer if durable else self._hasty_writer
-        with self._explained(), writer.begin() as connection:
+        with self._next(), self._explained(), writer.begin() as connection:
             yield connection
 
     def migrate(self, now: datetime) -> None:
@@ -237,7 +165,7 @@ class Database:
         with self.write() as tx:
             for version in range(_version(tx), len(MIGRATIONS)):
                 for statement in MIGRATIONS[version]:
-                    tx.exec_driver_sql(statement)
+                    tx.exec_driver_sql(postgres.translated(statement) if self.postgres else statement)
                 tx.execute(versions.insert().values(version=version + 1, applied=stamp(now)))
 
     def close(self) -> None:
@@ -245,11 +173,25 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
+    def _next(self) -> Iterator[None]:
+        """Wait for the other writers of this process, which a database would only let try again and again."""
+        if not self._turn.acquire(timeout=WAIT_SECONDS):
+            raise _busy(self.folder)
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
         except sa.exc.DBAPIError as error:
-            raise _explain(error, self.folder) from error
+            raise (postgres.explain if self.postgres else _explain)(error, self.folder) from error
+        except sa.exc.TimeoutError as error:
+            raise _busy(self.folder) from error
+        except UnicodeEncodeError as error:
+            raise InvalidValue("Half a character (a lone surrogate) is no text that can be kept or found.") from error
 
 
 def open_database(folder: Path, url: str | None, read_only: bool, clock: Callable[[], datetime]) -> Database:
@@ -263,7 +205,10 @@ def open_database(folder: Path, url: str | None, read_only: bool, clock: Callabl
         StorageError: it cannot be read or written.
     """
     if url is not None:
-        database = Database(folder, sa.create_engine(url, isolation_level="SERIALIZABLE"), read_only)
+        database = Database(folder, postgres.engine_of(url), read_only)
+        if read_only and _is_new(database):
+            database.close()
+            database = Database(folder, _sqlite("sqlite://", poolclass=StaticPool), False)
     elif read_only and not (folder / DATABASE).exists():
         database = Database(folder, _sqlite("sqlite://", poolclass=StaticPool), False)
     else:
@@ -275,6 +220,16 @@ def open_database(folder: Path, url: str | None, read_only: bool, clock: Callabl
         raise
     database.read_only = read_only
     return database
+
+
+def _is_new(database: Database) -> bool:
+    """Say whether no gallery was ever made in this database."""
+    try:
+        with database.read() as tx:
+            return _version(tx) == 0
+    except BaseException:
+        database.close()
+        raise
 
 
 def _version(tx: sa.Connection) -> int:
@@ -314,6 +269,13 @@ def _sqlite(url: sa.URL | str, read_only: bool = False, **more: Any) -> sa.Engin
     return engine
 
 
+def _busy(folder: Path) -> StorageError:
+    return StorageError(
+        f"Another program has held the gallery in {folder} for more than {WAIT_SECONDS:g} s.",
+        hint="Close it and try again.",
+    )
+
+
 def _explain(error: sa.exc.DBAPIError, folder: Path) -> Exception:
     """Turn the driver's error into one of ours; an error of our own SQL stays what it is."""
     name = str(getattr(error.orig, "sqlite_errorname", ""))
@@ -323,10 +285,7 @@ def _explain(error: sa.exc.DBAPIError, folder: Path) -> Exception:
             hint=f"Put a backup in its place. The pictures under {folder / 'objects'} are files of their own.",
         )
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return StorageError(
-            f"Another program has held the gallery in {folder} for more than {WAIT_SECONDS:g} s.",
-            hint="Close it and try again.",
-        )
+        return _busy(folder)
     if name.startswith("SQLITE_FULL"):
         return storage_error(folder, errno.ENOSPC, "")
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH")):

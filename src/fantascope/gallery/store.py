@@ -8,6 +8,7 @@ moment, what stands is either all of it or a file that no row names, which the n
 from __future__ import annotations
 
 import contextlib
+import copy
 import errno
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,22 +20,24 @@ from typing import TYPE_CHECKING, Any, Self
 from fantascope.artifact import Artifact, artifact_id
 from fantascope.errors import GalleryCorrupt, GalleryError, InvalidValue, NotFound, StorageError
 from fantascope.gallery.files import Files, explained, storage_error, sync_folder, write_synced
-from fantascope.gallery.records import Balance, Entry, Line, Problem, moment
+from fantascope.gallery.purse import Purse, named
+from fantascope.gallery.records import Entry, Problem, Saved, moment
 from fantascope.receipt import Receipt
 
 if TYPE_CHECKING:
-    from fantascope.gallery.appeals import Refusals
+    from sqlalchemy import Connection
+
     from fantascope.gallery.schema import Database
 
 Entries = list[Entry]
-Lines = list[Line]
 Paths = list[Path]
 
 
-class Gallery:
+class Gallery(Purse):
     """Artifacts that were kept. Open it with `Gallery.open`, close it or use it as a context manager.
 
-    One gallery may be open in many processes and used from many threads: writers take turns, readers never wait.
+    One gallery may be open in many processes and used from many threads: writers take turns, readers never wait. What
+    `open` gives is the operator's: it sees everything. What `of` gives is one account's view of it.
 
         with Gallery.open(Path("pictures")) as gallery:
             hold = gallery.hold("local", 1.0, "imagine")
@@ -43,15 +46,24 @@ class Gallery:
     """
 
     def __init__(
-        self, files: Files, database: Database, plan: str, clock: Callable[[], datetime], read_only: bool
+        self,
+        files: Files,
+        database: Database,
+        plan: str,
+        clock: Callable[[], datetime],
+        read_only: bool,
+        account: str = "local",
     ) -> None:
         self.folder = files.folder
         self.read_only = read_only
+        self.account = account
         self._files = files
         self._database = database
         self._plan = plan
         self._clock = clock
         self._holds: set[str] = set()
+        self._only: str | None = None
+        """The account whose view this is; None for the whole gallery."""
 
     @classmethod
     def open(
@@ -61,6 +73,7 @@ class Gallery:
         read_only: bool = False,
         url: str | None = None,
         plan: str = "local",
+        account: str = "local",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> Gallery:
         """Open the gallery in `folder`, made (0700) when it is not there; refund the holds of processes that died.
@@ -70,6 +83,7 @@ class Gallery:
             read_only: Write nothing at all: works on a read-only disk. A gallery that is not there reads as empty.
             url: SQLAlchemy URL of another database for index and ledger.
             plan: Plan of an account when the ledger first meets it (`plans.toml`).
+            account: Who owns what is kept.
             clock: Tells the time, with a time zone.
 
         Raises:
@@ -81,10 +95,11 @@ class Gallery:
         from fantascope.gallery import check, plans, schema
 
         plans.plan_of(plan)
+        named(account)
         files = Files(folder.absolute())
         if read_only:
             database = schema.open_database(files.folder, url, True, clock)
-            return cls(files, database, plan, clock, True)
+            return cls(files, database, plan, clock, True, account)
         files.create()
         with files.exclusive():
             database = schema.open_database(files.folder, url, False, clock)
@@ -95,13 +110,34 @@ class Gallery:
                 files.release()
                 database.close()
                 raise
-        return cls(files, database, plan, clock, False)
+        return cls(files, database, plan, clock, False, account)
+
+    def of(self, account: str, plan: str | None = None) -> Gallery:
+        """Return an account's view: what it owns, and nothing that tells of anything else.
+
+        What others own is not found, as if it were not there; receipts, prompts and seeds are told of what the account
+        made itself, not of bytes that it only handed in. The view is good until this gallery is closed.
+
+        Args:
+            plan: Plan of the account when the ledger first meets it; this gallery's if not given.
+
+        Raises:
+            UnknownName: there is no such plan.
+        """
+        from fantascope.gallery import plans
+
+        view = copy.copy(self)
+        view.account = view._only = named(account)
+        view._plan = self._plan if plan is None else plans.plan_of(plan).name
+        return view
 
     def close(self) -> None:
-        """Refund what this gallery still holds and let the folder go. Closing twice is fine.
+        """Refund what this gallery still holds and let the folder go. Closing twice is fine, a view closes nothing.
 
         Where a refund cannot be written (a full disk), the next one to open the gallery writes it.
         """
+        if self._only is not None:
+            return
         with contextlib.suppress(StorageError):
             for hold in sorted(self._holds):
                 self.release(hold)
@@ -116,16 +152,9 @@ class Gallery:
     ) -> None:
         self.close()
 
-    @property
-    def refusals(self) -> Refusals:
-        """What was refused, appealed and decided."""
-        from fantascope.gallery.appeals import Refusals
-
-        return Refusals(self._database, self._clock)
-
-    # Artifacts
-
-    def put(self, artifact: Artifact, *, hold: str | None = None, credits: float = 0.0) -> Artifact:
+    def put(
+        self, artifact: Artifact, *, hold: str | None = None, credits: float = 0.0, job: tuple[str, int] | None = None
+    ) -> Artifact:
         """Keep an artifact and charge for it; return it with its `path`.
 
         Keeping the same bytes again changes nothing but a file that was lost, and one hold pays for one artifact once.
@@ -133,15 +162,17 @@ class Gallery:
         Args:
             hold: The hold that pays. Without it the artifact must cost nothing.
             credits: What it costs, at most what is left of the hold.
+            job: A job and the index of this outcome of it. Where the job has kept one already, nothing is kept or
+                charged, and the one of then is returned.
 
         Raises:
             CreditError: it costs more than is left of the hold.
-            NotFound: there is no such hold.
+            NotFound: there is no such hold, or what the job kept at this index was removed.
             StorageError: disk full or read-only; nothing was kept or charged.
         """
         if hold is None and credits != 0:
             raise InvalidValue("An artifact that costs credits needs the hold that pays for it.", param="hold")
-        return self._keep(artifact, None, hold, credits)
+        return self._keep(artifact, None, hold, credits, job=job)
 
     def ingest(self, data: bytes, media_type: str | None = None, *, task: str | None = None) -> Artifact:
         """Keep a picture that was handed in; it has no receipt, unless these very bytes were made here.
@@ -180,7 +211,7 @@ class Gallery:
         from fantascope.gallery import index
 
         with self._database.read() as tx:
-            return self._entry(index.find(tx, ref))
+            return self._entry(index.find(tx, ref, self._only))
 
     def receipt(self, ref: str) -> Receipt:
         """Return the receipt of an artifact, found as `get` does.
@@ -200,7 +231,7 @@ class Gallery:
         from fantascope.gallery import index
 
         with self._database.read() as tx:
-            return index.children(tx, index.find(tx, ref).id)
+            return index.children(tx, index.find(tx, ref, self._only).id, self._only)
 
     def by_receipt(self, receipt_id: str) -> Entries:
         """Return every artifact with exactly this receipt id, newest first: the same picture may be made twice."""
@@ -234,10 +265,12 @@ class Gallery:
             raise InvalidValue(f"limit is 1 or more, not {limit}.", param="limit")
         filters = index.Filters(text, model, seed, receipt_id, given)
         with self._database.read() as tx:
-            return [self._entry(row) for row in index.listing(tx, limit, before, filters)]
+            return [self._entry(row) for row in index.listing(tx, limit, before, filters, self._only)]
 
     def remove(self, ref: str, *, force: bool = False) -> str:
         """Delete an artifact's file, receipt and prompt; return its id. A tombstone stays, for the ledger.
+
+        Through a view the account stops owning it, and it is deleted when nobody owns it any more.
 
         Raises:
             GalleryError: others were made from it; `force` removes it all the same.
@@ -245,8 +278,8 @@ class Gallery:
         from fantascope.gallery import index
 
         with self._database.write() as tx:
-            entry = self._entry(index.find(tx, ref))
-            children = index.children(tx, entry.id)
+            entry = self._entry(index.find(tx, ref, self._only))
+            children = index.children(tx, entry.id, self._only)
             if children and not force:
                 shown = ", ".join(child[7:23] for child in children[:5]) + (" …" if len(children) > 5 else "")
                 raise GalleryError(
@@ -255,9 +288,9 @@ class Gallery:
                     param="id",
                     hint="Remove those first, or use --force.",
                 )
-            index.bury(tx, entry.id, self._clock())
-            self._files.intend(entry.path)
-        self._drop(entry.id, entry.path)
+            gone = self._bury(tx, entry)
+        if gone:
+            self._drop(entry.id, entry.path)
         return entry.id
 
     def export(self, ref: str, path: Path, *, overwrite: bool = False) -> Path:
@@ -318,69 +351,32 @@ class Gallery:
         """Re-hash every file and compare files, index, receipts and ledger; yield what does not agree."""
         from fantascope.gallery import check
 
+        self._whole("verified")
         yield from check.verify(self._database, self._files)
+
+    def backup(
+        self,
+        target: Path,
+        *,
+        keys: Path | None = None,
+        overwrite: bool = False,
+        told: Callable[[int, int], None] | None = None,
+    ) -> Saved:
+        """Write a backup of everything, as of one moment, while others write; `backup.backup` says how and raises."""
+        from fantascope.gallery import backup
+
+        self._whole("saved")
+        return backup.backup(self._database, self._files, target, keys=keys, overwrite=overwrite, told=told)
 
     def sweep(self) -> Paths:
         """Delete files that no row names and what dead processes left, refund their holds; return what was deleted."""
         from fantascope.gallery import check
 
+        self._whole("swept")
         if self.read_only:
             raise storage_error(self.folder, errno.EROFS, "")
         with self._files.exclusive():
             return check.sweep(self._database, self._files, self._clock())
-
-    # Ledger
-
-    def hold(self, user: str, credits: float, what: str) -> str:
-        """Reserve credits for a run and return the id of the hold.
-
-        A hold stands until it is released, this gallery is closed, or its process is found dead.
-
-        Raises:
-            CreditError: fewer are left; says how many, and when the allowance renews.
-        """
-        from fantascope.gallery import ledger
-
-        with self._database.write(durable=False) as tx:
-            hold = ledger.hold(tx, user, credits, what, self._plan, self._files.owner, self._clock())
-        self._holds.add(hold)
-        return hold
-
-    def release(self, hold: str) -> None:
-        """Refund what is held and was not charged. Releasing twice changes nothing."""
-        from fantascope.gallery import ledger
-
-        with self._database.write() as tx:
-            ledger.release(tx, hold, "not used", self._clock())
-        self._holds.discard(hold)
-
-    def topup(self, user: str, credits: float, note: str = "") -> Balance:
-        """Book a top-up, the operator's act, and return what the account has then.
-
-        Raises:
-            InvalidValue: the account's plan has no top-up of this size, or the note is too long.
-            StorageError: disk full or read-only; nothing was booked.
-        """
-        from fantascope.gallery import ledger
-
-        with self._database.write() as tx:
-            now = self._clock()
-            ledger.topup(tx, user, credits, note, self._plan, now)
-            return ledger.balance(tx, user, self._plan, now)
-
-    def balance(self, user: str) -> Balance:
-        """Return what the account has, this month's (UTC) allowance included. Nothing is written."""
-        from fantascope.gallery import ledger
-
-        with self._database.read() as tx:
-            return ledger.balance(tx, user, self._plan, self._clock())
-
-    def entries(self, user: str, limit: int = 50) -> Lines:
-        """Return the newest lines of an account's ledger, newest first."""
-        from fantascope.gallery import ledger
-
-        with self._database.read() as tx:
-            return ledger.lines(tx, user, limit)
 
     def _keep(
         self,
@@ -389,8 +385,9 @@ class Gallery:
         hold: str | None,
         credits: float,
         task: str | None = None,
+        job: tuple[str, int] | None = None,
     ) -> Artifact:
-        from fantascope.gallery import index, ledger
+        from fantascope.gallery import index, jobs, ledger
 
         if artifact.id != artifact_id(artifact.data):
             raise InvalidValue(f"{artifact.id} is not the hash of these bytes.", param="id")
@@ -400,15 +397,24 @@ class Gallery:
         try:
             with self._database.write() as tx:
                 now = self._clock()
-                index.add(tx, artifact, size, now, task)
-                if hold is not None:
-                    ledger.charge(tx, hold, artifact.id, credits, now)
-                place = self._files.place_of(artifact.id, str(index.media_type_of(tx, artifact.id)))
-                self._files.place(staged, place)
+                before = None if job is None else jobs.outcome(tx, *job, self.account)
+                if before is None:
+                    index.add(tx, artifact, size, now, task)
+                    index.own(tx, artifact, self.account, task, now)
+                    if hold is not None:
+                        ledger.charge(tx, hold, artifact.id, credits, now, self._only)
+                    if job is not None:
+                        jobs.enter(tx, *job, artifact.id, self.account, hold, now)
+                    place = self._files.place_of(artifact.id, str(index.media_type_of(tx, artifact.id)))
+                    self._files.place(staged, place)
         except BaseException:
             with contextlib.suppress(StorageError):
                 self._undo(staged, artifact)
             raise
+        if before is not None:
+            with explained(self.folder):
+                staged.unlink()
+            return self.get(before)
         return replace(artifact, path=place)
 
     def _undo(self, staged: Path, artifact: Artifact) -> None:
@@ -420,6 +426,24 @@ class Gallery:
         with self._database.write() as tx:
             if index.media_type_of(tx, artifact.id) is None:
                 self._files.drop(artifact.id, self._files.place_of(artifact.id, artifact.media_type))
+
+    def _bury(self, tx: Connection, entry: Entry) -> bool:
+        """Take an artifact out of the index, or out of what this account owns; say whether its file is to go."""
+        from fantascope.gallery import index
+
+        if self._only is not None:
+            gone = index.disown(tx, entry.id, self._only, self._clock())
+        else:
+            index.bury(tx, entry.id, self._clock())
+            gone = True
+        if gone:
+            self._files.intend(entry.path)
+        return gone
+
+    def _whole(self, done: str) -> None:
+        """Refuse to do through a view what concerns everybody."""
+        if self._only is not None:
+            raise GalleryError(f"The whole gallery is {done}, not what {self._only!r} has of it.")
 
     def _drop(self, artifact: str, place: Path) -> None:
         """Delete a removed artifact's file, unless somebody has kept it again meanwhile."""
@@ -433,7 +457,7 @@ class Gallery:
         from fantascope.gallery import index
 
         with self._database.read() as tx:
-            body = index.receipt_body(tx, artifact)
+            body = index.receipt_body(tx, artifact, self._only)
         try:
             return None if body is None else Receipt.model_validate_json(body)
         except ValueError as error:
