@@ -21,6 +21,7 @@ class AnnotatorEngine:
     """Draws the map of a picture, or renders a document of joints or strokes; bit-exact on one machine."""
 
     supports = frozenset({"annotate"})
+    rowwise = False
 
     def __init__(self, spec: Spec, choice: Choice, settings: Settings) -> None:
         from fantascope.annotate import Tools

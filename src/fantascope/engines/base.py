@@ -110,12 +110,15 @@ class Engine(Protocol):
     """Loaded weights.
 
     `supports` names the tasks that `render` can do. `render` yields `Step`s and one `Output` per picture;
-    closing the iterator cancels it. It never changes the request.
+    closing the iterator cancels it. It never changes the request. `rowwise` promises that a picture has the same pixels
+    whatever is painted beside it, and that the engine is a `Rowwise` one: then requests of several people may share a
+    batch.
     """
 
     spec: Spec
     choice: Choice
     supports: frozenset[str]
+    rowwise: bool
 
     def render(self, request: Request, inputs: Inputs = Inputs()) -> Iterator[Step | Output]: ...
 
@@ -179,3 +182,12 @@ class LatentEngine(Engine, Protocol):
     def upscale(self, pictures: Array, factor: int) -> Array: ...
 
     def adapted(self, adapters: Sequence[Applied]) -> AbstractContextManager[None]: ...
+
+
+@runtime_checkable
+class Rowwise(LatentEngine, Protocol):
+    """A latent engine that says `rowwise`: a row of a batch is the same to the last bit whatever the other rows are."""
+
+    def begin(self, request: Request, count: int, inputs: Inputs = Inputs()) -> None:
+        """Prepare for painting so many pictures of a request at a time; `ran` speaks of it from now on."""
+        ...

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fantascope.engines.graph_runtime import Floats, Program, Source, open_runtime
+from fantascope.engines.graph_runtime import Floats, Program, Source, open_runtime, runtime_name
+from fantascope.engines.memory import Once
 from fantascope.engines.weights import read_config, sha256
 from fantascope.errors import BrokenModelFile, ModelNotFound
 from fantascope.settings import Settings
@@ -75,12 +76,21 @@ class Classifier:
     def load(cls, settings: Settings, folder: Path | None = None) -> Classifier:
         """Load graph and weights from `Settings.judges`; both are held to the hashes that ship.
 
+        They are loaded once a process, whoever asks for them.
+
         Raises:
             ModelNotFound: it was not installed.
             BrokenModelFile: a file is not the one that was pinned, or cannot be read.
             MissingExtra: the runtime that was set is not installed.
         """
-        facts, place = read_facts(), settings.judges if folder is None else folder
+        place = settings.judges if folder is None else folder
+        files = [SHIPPED / FACTS, place / GRAPH, place / WEIGHTS]
+        key = (place.resolve(), runtime_name(settings.runtime), settings.threads)
+        return _shared.get(key, files, lambda: cls._open(settings, place))
+
+    @classmethod
+    def _open(cls, settings: Settings, place: Path) -> Classifier:
+        facts = read_facts()
         digests = []
         for name in (GRAPH, WEIGHTS):
             if not (place / name).is_file():
@@ -98,6 +108,9 @@ class Classifier:
         """Return the probability of every class, `(N, 5)`, for pictures `(H, W, 3 or 4)` uint8."""
         rows = [self._program(pictures=prepared(picture)) for picture in pictures]
         return np.concatenate(rows) if rows else np.zeros((0, len(self.facts.classes)), np.float32)
+
+
+_shared = Once[Classifier]()
 
 
 def prepared(picture: Pixels) -> Floats:

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fantascope.engines.graph_runtime import Floats, Program, Source, open_runtime
+from fantascope.engines.graph_runtime import Floats, Program, Source, open_runtime, runtime_name
+from fantascope.engines.memory import Once
 from fantascope.engines.safefile import SafeFile
 from fantascope.engines.weights import read_config, sha256
 from fantascope.errors import BrokenModelFile, InvalidValue, ModelNotFound
@@ -115,11 +116,19 @@ class Detector:
     def load(cls, settings: Settings, folder: Path = DETECTOR) -> Detector:
         """Load the detector of a folder; its files are held to the hashes that `detector.json` pins.
 
+        It is loaded once a process, whoever asks for it.
+
         Raises:
             ModelNotFound: A file is missing.
             BrokenModelFile: A file is not the one that was pinned, or cannot be read.
             MissingExtra: The runtime that was set is not installed.
         """
+        files = [folder / name for name in (LABELS, GRAPH, WEIGHTS)]
+        key = (folder.resolve(), runtime_name(settings.runtime), settings.threads)
+        return _shared.get(key, files, lambda: cls._open(settings, folder))
+
+    @classmethod
+    def _open(cls, settings: Settings, folder: Path) -> Detector:
         labels = read_labels(folder)
         digests = []
         for name in (GRAPH, WEIGHTS):
@@ -216,6 +225,9 @@ class Detector:
         colour = self.labels.colours[int(np.argmax(np.where(self._named, dyes, -1)))]
         shares = {name: float(share) for name, share in zip(self.labels.colours, dyes, strict=True)}
         return Found(kinds[0][0], score, kinds, box, colour, shares, feature)  # type: ignore[arg-type]
+
+
+_shared = Once[Detector]()
 
 
 def read_labels(folder: Path = DETECTOR) -> Labels:

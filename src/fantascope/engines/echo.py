@@ -23,6 +23,7 @@ class EchoEngine:
     """Paints rings and a wash of colour that follow from prompt, seed and settings alone; bit-exact anywhere."""
 
     supports = EDITS | {"imagine"}
+    rowwise = False
 
     def __init__(self, spec: Spec, choice: Choice) -> None:
         self.spec, self.choice = spec, choice

@@ -74,6 +74,7 @@ class GraphEngine:
     """A `LatentEngine` over NumPy arrays. `load` reads configurations only; what a request needs is compiled then."""
 
     supports = EDITS | {"imagine"}
+    rowwise = True
 
     def __init__(self, spec: Spec, choice: Choice, settings: Settings, place: Place, runtime: Runtime) -> None:
         self.spec, self.choice, self.settings = spec, choice, settings
@@ -135,24 +136,29 @@ class GraphEngine:
 
     def render(self, request: Request, inputs: Inputs = Inputs()) -> Iterator[Step | Output]:
         """See `Engine.render`."""
+        self.begin(request, min(request.n, self.batch_limit(request)), inputs)  # type: ignore[attr-defined]
+        yield from paint(self, request, inputs)
+
+    def begin(self, request: Request, count: int, inputs: Inputs = Inputs()) -> None:
+        """See `Rowwise.begin`: begins to compile, beside the caller, what `count` pictures at a time need."""
         factor = getattr(request, "upscale", 1)
         size = inputs.size if inputs.size is not None else (request.width // factor, request.height // factor)  # type: ignore[attr-defined]
         self._fused = self._worn(request)
         if not any(inputs.wrap):
-            self._warm(request, size)
+            self._warm(request, size, count)
         more = {"encoder": inputs.pictures is not None, "upscaler": factor > 1}
         more |= dict.fromkeys(("control", "unet control"), bool(inputs.steers))
         self._used = ("text", "unet", "decoder", *(part for part, used in more.items() if used))
-        yield from paint(self, request, inputs)
 
     def warm(self, request: Any) -> None:
         """Begin to compile, beside the caller, what a resolved request will need; errors show where it is used."""
         size = request.width // request.upscale, request.height // request.upscale
-        self._warm(request, size if request.task == "imagine" else self.spec.sizes.working(*size))
+        size = size if request.task == "imagine" else self.spec.sizes.working(*size)
+        self._warm(request, size, min(request.n, self.batch_limit(request)))
 
-    def _warm(self, request: Any, size: tuple[int, int]) -> None:
+    def _warm(self, request: Any, size: tuple[int, int], count: int) -> None:
         wide, high = size[0] // self.latent_factor, size[1] // self.latent_factor
-        rows = min(request.n, self.batch_limit(request)) * (1 if request.guidance == 1 else 2)
+        rows = count * (1 if request.guidance == 1 else 2)
         if max(len(text.split()) for text in (request.prompt, request.negative_prompt or "")) <= ONE_WINDOW:
             shapes = self._unet_shapes((rows, self.latent_channels, high, wide), WINDOW)
             self._program("unet", shapes, self._worn(request))

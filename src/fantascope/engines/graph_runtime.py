@@ -120,14 +120,18 @@ class Runtime(Protocol):
         ...
 
 
+def runtime_name(name: str) -> str:
+    """Return the runtime that a name stands for: where it is empty, the first one installed."""
+    return name or ("openvino" if importlib.util.find_spec("openvino") is not None else "onnxruntime")
+
+
 def open_runtime(name: str, settings: Settings) -> Runtime:
     """Return the runtime of this name; the first one installed of `openvino`, `onnxruntime` where the name is empty.
 
     Raises:
         MissingExtra: it is not installed.
     """
-    if name == "":
-        name = "openvino" if importlib.util.find_spec("openvino") is not None else "onnxruntime"
+    name = runtime_name(name)
     try:
         return OnnxRuntime(settings) if name == "onnxruntime" else OpenVino(settings)
     except ImportError as error:
@@ -144,7 +148,7 @@ def import_openvino() -> Any:
     if sys.platform == "win32":  # there the package adds its folder of libraries to the search path
         return importlib.import_module("openvino._pyopenvino")
     bare = types.ModuleType("openvino")
-    bare.__path__ = list(spec.submodule_search_locations)
+    bare.__path__, bare.__spec__ = list(spec.submodule_search_locations), spec  # others may look for it meanwhile
     sys.modules["openvino"] = bare
     try:
         return importlib.import_module("openvino._pyopenvino")

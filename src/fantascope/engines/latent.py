@@ -53,6 +53,7 @@ class TorchEngine:
     """
 
     supports = EDITS | {"imagine"}
+    rowwise = False
 
     def __init__(
         self,

@@ -15,7 +15,9 @@ from typing import Any
 
 from fantascope.engines.base import EDITS, Choice, Engine
 from fantascope.engines.control import own_folder
+from fantascope.engines.line import Line
 from fantascope.engines.lora import graph_of
+from fantascope.engines.memory import forget_all, give_back, resident
 from fantascope.errors import FantascopeError, MissingExtra, ModelError, UnknownName, Unsupported
 from fantascope.settings import Settings
 from fantascope.spec import EMBEDDED, ENGINES_OF, Spec
@@ -263,14 +265,27 @@ def cpu_flags() -> frozenset[str]:
 Key = tuple[Spec, str, str, str, str]
 
 
-@dataclass
-class _Slot:
-    """One engine of the cache, the lock that gives it to one user at a time, and how many wait for it or use it.
+def key_of(spec: Spec, choice: Choice) -> Key:
+    """Return what an engine is kept under: all that makes it another one, and no user."""
+    return (spec, choice.engine, choice.runtime, choice.device, choice.precision)
 
-    `owner` is the thread that holds the lock.
+
+@dataclass
+class Slot:
+    """One engine of the cache.
+
+    Attributes:
+        key: What it is kept under.
+        line: Gives it to one user, or to one batch, at a time.
+        loading: Held while it is loaded.
+        engine: None before it is.
+        users: How many wait for it or use it.
+        owner: The thread that has it to itself.
     """
 
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    key: Key
+    line: Line = field(default_factory=Line)
+    loading: threading.Lock = field(default_factory=threading.Lock)
     engine: Engine | None = None
     users: int = 0
     owner: int | None = None
@@ -280,6 +295,12 @@ class Engines:
     """Loaded engines, at most `limit` idle ones beside those in use; the least recently used goes first.
 
     A GPU holds no idle engine while another is loaded: its memory is for the one that will run.
+
+    Args:
+        settings: Of whoever runs this; engines are the same for every user of theirs.
+        limit: How many idle engines are kept.
+        memory: Bytes that the process may hold before idle engines are closed, fewer than `limit` though they be; the
+            one used last stays. None, or a system that does not tell, lets it hold what it does.
 
     Example:
         >>> from fantascope.settings import Settings
@@ -291,52 +312,76 @@ class Engines:
         'echo'
     """
 
-    def __init__(self, settings: Settings, limit: int = 2) -> None:
-        self.settings, self.limit = settings, limit
-        self._slots: dict[Key, _Slot] = {}
+    def __init__(self, settings: Settings, limit: int = 2, memory: int | None = None) -> None:
+        self.settings, self.limit, self.memory = settings, limit, memory
+        self._slots: dict[Key, Slot] = {}
         self._guard = threading.Lock()
         self._closed = False
         self._ahead: threading.Thread | None = None
 
     @contextmanager
-    def lease(self, spec: Spec, choice: Choice) -> Iterator[Engine]:
+    def lease(self, spec: Spec, choice: Choice, request: Any = None) -> Iterator[Engine]:
         """Give the engine for this Spec and choice to the caller alone, loading it when it is not here.
 
-        Other threads wait for it.
+        Other threads wait for it, and get it in the order they came.
+
+        Args:
+            request: The resolved request it is for; where engines are shared (`SharedEngines`), it may be painted
+                together with those of others.
 
         Raises:
             ModelError: it cannot be loaded; nothing is kept of it.
             Unsupported: this thread has it already, in a run that was neither read to its end nor closed.
         """
-        key = (spec, choice.engine, choice.runtime, choice.device, choice.precision)
+        with self._kept(spec, choice) as slot, self._alone(slot):
+            yield self._loaded(slot, spec, choice)
+
+    @contextmanager
+    def _kept(self, spec: Spec, choice: Choice) -> Iterator[Slot]:
+        """Give the slot of an engine, which stays while it is used; the engine need not be loaded yet."""
+        key = key_of(spec, choice)
         with self._guard:
             assert not self._closed, "a lease after close"
-            slot = self._slots.pop(key, None) or _Slot()
+            slot = self._slots.pop(key, None) or Slot(key)
             self._slots[key] = slot
-            if slot.owner == threading.get_ident():
-                raise Unsupported(
-                    f"{spec.name!r} is busy with another run of this thread.",
-                    hint="Close the other run first, or read it to its end.",
-                )
+            _refuse_own(slot)
             slot.users += 1
-            idle = self._evict(gpu=slot.engine is None and choice.device != "cpu")
-        _close(idle)
+            new = slot.engine is None
+            idle = self._evict(gpu=new and choice.device != "cpu")
         try:
-            with slot.lock:
-                slot.owner = threading.get_ident()
-                try:
-                    if slot.engine is None:
-                        slot.engine = construct(spec, choice, self.settings)
-                    yield slot.engine
-                finally:
-                    slot.owner = None
-        finally:
-            with self._guard:
-                slot.users -= 1
-                if slot.engine is None and slot.users == 0:
-                    self._slots.pop(key, None)
-                idle = self._evict()
             _close(idle)
+            if new:
+                self._relieve()
+            yield slot
+        finally:
+            self._release(slot)
+
+    def _release(self, slot: Slot) -> None:
+        """Count one user less; close what is idle now and too much."""
+        with self._guard:
+            slot.users -= 1
+            if slot.engine is None and slot.users == 0 and self._slots.get(slot.key) is slot:
+                del self._slots[slot.key]
+            idle = self._evict()
+        _close(idle)
+        self._relieve()
+
+    @contextmanager
+    def _alone(self, slot: Slot) -> Iterator[None]:
+        """Wait for an engine until this thread has it to itself."""
+        _refuse_own(slot)
+        with slot.line.turn():
+            slot.owner = threading.get_ident()
+            try:
+                yield
+            finally:
+                slot.owner = None
+
+    def _loaded(self, slot: Slot, spec: Spec, choice: Choice) -> Engine:
+        with slot.loading:
+            if slot.engine is None:
+                slot.engine = construct(spec, choice, self.settings)
+            return slot.engine
 
     def prefetch(self, spec: Spec, choice: Choice, request: Any) -> None:
         """Begin to load what a resolved request will need, beside the caller, where an engine can do that cheaply.
@@ -365,6 +410,23 @@ class Engines:
             idle = self._evict()
         _close(idle)
 
+    def drop(self) -> None:
+        """Close every idle engine now, forget the encoders beside them, give their memory back, and keep working.
+
+        Those in use stay. What is asked for later is loaded again.
+        """
+        before = resident()
+        with self._guard:
+            idle = [slot.engine for slot in self._slots.values() if slot.users == 0 and slot.engine is not None]
+            self._slots = {key: slot for key, slot in self._slots.items() if slot.users > 0}
+        _close(idle)
+        idle.clear()
+        forget_all()
+        give_back()
+        after = resident()
+        if before is not None and after is not None:
+            log.info("engines were dropped: this process held %d MB and holds %d MB", before >> 20, after >> 20)
+
     def __len__(self) -> int:
         return len(self._slots)
 
@@ -382,6 +444,32 @@ class Engines:
                 if slot.engine is not None:
                     out.append(slot.engine)
         return out
+
+    def _relieve(self) -> None:
+        """Close idle engines, least recently used first, while the process holds more than it may; the last stays."""
+        while self.memory is not None and (held := resident()) is not None and held > self.memory:
+            with self._guard:
+                keys = [key for key in list(self._slots)[:-1] if self._slots[key].users == 0]
+                slot = self._slots.pop(keys[0]) if keys else None
+            if slot is None:
+                return
+            log.info(
+                "this process holds %d MB and may hold %d: the least recently used engine goes",
+                held >> 20,
+                self.memory >> 20,
+            )
+            _close([slot.engine] if slot.engine is not None else [])
+            slot.engine = None
+            give_back()
+
+
+def _refuse_own(slot: Slot) -> None:
+    """Refuse to wait for what this thread has itself."""
+    if slot.owner == threading.get_ident():
+        raise Unsupported(
+            f"{slot.key[0].name!r} is busy with another run of this thread.",
+            hint="Close the other run first, or read it to its end.",
+        )
 
 
 def _close(engines: list[Engine]) -> None:

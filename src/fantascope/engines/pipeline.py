@@ -73,6 +73,7 @@ class PipelineEngine:
     """A loaded diffusers pipeline; paints one picture after another."""
 
     supports = frozenset({"imagine", "edit"})
+    rowwise = False
 
     def __init__(
         self, spec: Spec, choice: Choice, pipe: Any, upscaler: Upscaler | None, weights: tuple[Weight, ...]

@@ -10,7 +10,6 @@ Source: Reimers & Gurevych, "Sentence-BERT" (2019), section 3 (mean pooling); al
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,8 @@ import numpy.typing as npt
 from fantascope.core.weighting import Weighted, Window, cut
 from fantascope.core.weighting import states as weighed
 from fantascope.engines.compact import NAME
-from fantascope.engines.graph_runtime import Floats, Program, Source, open_runtime
+from fantascope.engines.graph_runtime import Floats, Program, Source, open_runtime, runtime_name
+from fantascope.engines.memory import Once
 from fantascope.engines.weights import sha256
 from fantascope.errors import BrokenModelFile, ModelNotFound
 from fantascope.settings import Settings
@@ -167,8 +167,7 @@ class Words:
         return np.concatenate(parts)
 
 
-_loaded: dict[tuple[Path, str, int, int], Words] = {}
-_loading = threading.Lock()
+_shared = Once[Words]()
 
 
 def shared_words(settings: Settings, folder: Path = EMBEDDED, runtime: str = "") -> Words:
@@ -176,10 +175,6 @@ def shared_words(settings: Settings, folder: Path = EMBEDDED, runtime: str = "")
 
     Raises as `Words.load` does.
     """
-    path = folder / WEIGHTS
-    changed = path.stat().st_mtime_ns if path.is_file() else 0
-    key = (folder.resolve(), runtime or settings.runtime, settings.threads, changed)
-    with _loading:
-        if key not in _loaded:
-            _loaded[key] = Words.load(folder, settings, runtime)
-        return _loaded[key]
+    key = (folder.resolve(), runtime_name(runtime or settings.runtime), settings.threads)
+    files = [folder / name for name in (GRAPH, WEIGHTS, TOKENIZER)]
+    return _shared.get(key, files, lambda: Words.load(folder, settings, runtime))
