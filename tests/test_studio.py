@@ -122,11 +122,11 @@ def test_previews_are_judged_like_pictures(home: Path) -> None:
 
 
 def test_no_path_of_this_machine_goes_into_a_receipt() -> None:
+    from fantascope.lineage import public_facts
     from fantascope.spec import SPECS
-    from fantascope.studio import _public
 
     spec = SPECS["echo"].model_copy(update={"source": "dir:/home/jane/models/mine"})
-    assert _public(spec)["source"] == "dir:mine"
+    assert public_facts(spec)["source"] == "dir:mine"
 
 
 def test_a_private_file_is_made_again_through_the_gallery(studio: Studio, tmp_path: Path) -> None:

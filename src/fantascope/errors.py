@@ -22,6 +22,15 @@
     │   ├── GalleryTooNew               gallery_too_new      409   written by a newer Fantascope
     │   ├── StorageError                storage_error        507   the disk is full, read-only or gone
     │   └── GalleryCorrupt              gallery_corrupt      500   a stored file no longer has its hash
+    ├── ServeError                      serve_error          500
+    │   ├── NotAuthorised               not_authorised       401   no token, or one that is unknown, expired or revoked
+    │   ├── AccessDenied                access_denied        403   the token does not allow this
+    │   ├── Conflict                    conflict             409   a key with another request, or a job too far on
+    │   ├── TooLarge                    too_large            413   more bytes than are taken
+    │   ├── TooSlow                     too_slow             408   the body did not come
+    │   ├── TooMany                     too_many             429   too many requests, or too many jobs that wait
+    │   ├── Cancelled                   cancelled            409   the job was cancelled before it was done
+    │   └── Stopping                    stopping             503   the server is about to stop, or not ready yet
     ├── ProvenanceError                 provenance_error     500   a file cannot be sealed or its record read
     └── ReplayDiffers                   replay_differs       409   `again` found the first thing that differs
 
@@ -226,6 +235,48 @@ class GalleryCorrupt(GalleryError):
     code = "gallery_corrupt"
 
 
+class ServeError(FantascopeError):
+    code = "serve_error"
+
+
+class NotAuthorised(ServeError):
+    code, status = "not_authorised", 401
+
+
+class AccessDenied(ServeError):
+    code, status = "access_denied", 403
+
+
+class Conflict(ServeError):
+    code, status = "conflict", 409
+
+
+class TooLarge(ServeError):
+    code, status = "too_large", 413
+
+
+class TooSlow(ServeError):
+    code, status = "too_slow", 408
+
+
+class TooMany(ServeError):
+    """Too many requests or jobs; `after` says in how many seconds it is worth trying again."""
+
+    code, status = "too_many", 429
+
+    def __init__(self, message: str, *, after: float = 1.0, param: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, param=param, hint=hint)
+        self.after = after
+
+
+class Cancelled(ServeError):
+    code, status = "cancelled", 409
+
+
+class Stopping(ServeError):
+    code, status = "stopping", 503
+
+
 class ProvenanceError(FantascopeError):
     code = "provenance_error"
 
@@ -250,7 +301,10 @@ def nearest(name: str, known: Iterable[str], n: int = 3) -> list[str]:
 
 
 __all__ = [
+    "AccessDenied",
     "BrokenModelFile",
+    "Cancelled",
+    "Conflict",
     "CreditError",
     "FantascopeError",
     "GalleryCorrupt",
@@ -263,13 +317,19 @@ __all__ = [
     "MissingExtra",
     "ModelError",
     "ModelNotFound",
+    "NotAuthorised",
     "NotFound",
     "PolicyRefused",
     "PromptError",
     "ProvenanceError",
     "ReplayDiffers",
     "RequestError",
+    "ServeError",
+    "Stopping",
     "StorageError",
+    "TooLarge",
+    "TooMany",
+    "TooSlow",
     "UnclearInstruction",
     "UnknownName",
     "UnsafeModelFile",

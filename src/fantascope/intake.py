@@ -24,10 +24,11 @@ LONGEST_SHOWN = 200
 """Characters of a name that are shown in a message."""
 
 
-def take_in(request: Request, gallery: Any) -> tuple[Any, dict[str, Given]]:
+def take_in(request: Request, gallery: Any, *, files: bool = True) -> tuple[Any, dict[str, Given]]:
     """Return the request with an artifact id for every picture, and what is known of each.
 
-    A picture is a file, whose bytes are kept, or an id (or its first six digits and more) of the gallery.
+    A picture is a file, whose bytes are kept, or an id (or its first six digits and more) of the gallery; without
+    `files`, an id alone, and no name is looked up on the disk.
 
     Raises:
         NotFound: it is neither.
@@ -42,11 +43,11 @@ def take_in(request: Request, gallery: Any) -> tuple[Any, dict[str, Given]]:
             continue
         many = isinstance(value, (list, tuple))
         if many and value and isinstance(value[0], BaseModel):
-            found = [_taken(str(one.picture), f"{name}.picture", gallery) for one in value]
+            found = [_taken(str(one.picture), f"{name}.picture", gallery, files) for one in value]
             pairs = zip(value, found, strict=True)
             changes[name] = tuple(one.model_copy(update={"picture": artifact.id}) for one, artifact in pairs)
             continue
-        found = [_taken(str(one), name, gallery) for one in (value if many else [value])]
+        found = [_taken(str(one), name, gallery, files) for one in (value if many else [value])]
         for artifact in found:
             if artifact.id not in given:
                 given[artifact.id] = _known(artifact)
@@ -71,10 +72,10 @@ def _check_mask(request: Any, given: Mapping[str, Given], gallery: Any) -> None:
         own_mask(open_pixels(gallery.get(request.picture)))
 
 
-def _taken(ref: str, name: str, gallery: Any) -> Artifact:
+def _taken(ref: str, name: str, gallery: Any, files: bool) -> Artifact:
     path, said = Path(ref), repr(ref if len(ref) <= LONGEST_SHOWN else ref[:LONGEST_SHOWN] + "…")
     try:
-        here = path.is_file()
+        here = files and path.is_file()
     except (OSError, ValueError):
         here = False
     try:

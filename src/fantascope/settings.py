@@ -30,6 +30,9 @@ class Settings:
             not understand; empty asks nobody (`FANTASCOPE_LANGUAGE_URL`).
         language_model: The model named to it (`FANTASCOPE_LANGUAGE_MODEL`).
         language_key: The key sent to it (`FANTASCOPE_LANGUAGE_KEY`).
+        database: SQLAlchemy URL of a PostgreSQL database for the gallery's index, its ledger and the server's jobs;
+            empty keeps them in files under `home` (`FANTASCOPE_DATABASE`).
+        token: Token of the operator of a server; empty has one made at every start (`FANTASCOPE_TOKEN`).
     """
 
     home: Path = field(default_factory=lambda: default_home())
@@ -45,6 +48,8 @@ class Settings:
     language_url: str = ""
     language_model: str = ""
     language_key: str = field(default="", repr=False)
+    database: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
 
     @classmethod
     def from_env(cls) -> Settings:
@@ -69,6 +74,8 @@ class Settings:
             language_url=env.get("FANTASCOPE_LANGUAGE_URL", ""),
             language_model=env.get("FANTASCOPE_LANGUAGE_MODEL", ""),
             language_key=env.get("FANTASCOPE_LANGUAGE_KEY", ""),
+            database=env.get("FANTASCOPE_DATABASE", ""),
+            token=env.get("FANTASCOPE_TOKEN", ""),
         )
 
     @property
@@ -100,6 +107,11 @@ class Settings:
     def judges(self) -> Path:
         """Folder of the picture classifier, once it was installed."""
         return self.home / "judges"
+
+    @property
+    def jobs(self) -> Path:
+        """Folder of the server's jobs: their database, and the lock of the server that works on them."""
+        return self.home / "jobs"
 
     @property
     def cache(self) -> Path:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -27,10 +27,11 @@ from typing import TYPE_CHECKING, Any
 from fantascope.artifact import MEDIA_TYPES, Artifact, Output, Step
 from fantascope.docket import Case, Docket
 from fantascope.errors import FantascopeError, InvalidValue, NotFound, ProvenanceError
-from fantascope.receipt import Batch, Cost, Receipt, Verdict, receipt_id
+from fantascope.lineage import inherited, is_composite, is_private, public_facts, sheet_draft
+from fantascope.receipt import Batch, Receipt, Verdict, receipt_id
 from fantascope.replay import compare, replayable
 from fantascope.request import PICTURE, TEXT, Imagine, Request
-from fantascope.resolve import Job, adapters_of, resolve
+from fantascope.resolve import Admitted, Job, adapters_of, resolve
 from fantascope.settings import Settings
 from fantascope.spec import Spec, catalogue
 
@@ -58,6 +59,7 @@ class Studio:
         settings: Where things are; read from the environment when not given.
         judges: Callables that judge pictures, in order; where None, the classifier that was installed, if it was.
         read_only: Look, and write nothing: works on a read-only disk.
+        files: Whether a request may name a file of this machine as its picture, beside ids of the gallery.
 
     Example:
         >>> from fantascope import Imagine, Studio
@@ -71,10 +73,24 @@ class Studio:
         *,
         judges: Sequence[Judge] | None = None,
         read_only: bool = False,
+        files: bool = True,
     ) -> None:
         self.settings = settings if settings is not None else Settings.from_env()
         self._judges = judges
         self.read_only = read_only
+        self.files = files
+        self._lent: tuple[str, ...] = ()
+
+    def of(self, account: str, plan: str) -> Studio:
+        """Return a studio for another account, with the same engines, keys and open gallery.
+
+        It sees what that account owns, its ledger is that account's, the rules have the strictness of the plan, and
+        a picture is named by its id alone, never by a file of this machine. It is good as long as this one is open.
+        """
+        other = Studio(replace(self.settings, user=account, plan=plan), judges=self._judges, files=False)
+        other.__dict__ |= {"gallery": self.gallery.of(account, plan), "engines": self.engines}
+        other._lent = ("gallery", "engines")
+        return other
 
     @property
     def specs(self) -> dict[str, Spec]:
@@ -86,7 +102,8 @@ class Studio:
         """The gallery, opened (and migrated) when first used."""
         from fantascope.gallery import Gallery
 
-        return Gallery.open(self.settings.gallery, plan=self.settings.plan, read_only=self.read_only)
+        told, url = self.settings, self.settings.database or None
+        return Gallery.open(told.gallery, url=url, plan=told.plan, read_only=self.read_only, account=told.user)
 
     @cached_property
     def engines(self) -> Engines:
@@ -136,13 +153,13 @@ class Studio:
             CreditError: the ledger cannot hold the quote.
             ModelError: the weights are missing, unsafe or broken.
         """
-        return self._walk(self.resolve(request), None)
+        return self.perform(self.admit(request))
 
     def resolve(self, request: Request, *, typed: bool = True) -> Job:
         """Take the pictures of a request in, read its words (a record's stay as they are), fill open fields."""
         from fantascope.intake import known_words, read_words, take_in
 
-        request, given = take_in(request, self.gallery)
+        request, given = take_in(request, self.gallery, files=self.files)
         spec = self.specs.get(getattr(request, "model", None) or self.settings.model)
         follows = spec is not None and spec.follows
         read = read_words(request, given, self.embed, self.describe, self._ask(), follows=follows)
@@ -173,31 +190,68 @@ class Studio:
 
         return describe(open_pixels(self.gallery.get(ref)), Detector.load(self.settings), words)
 
-    def _walk(self, job: Job, recorded: Receipt | None) -> Iterator[Step | Artifact]:
-        """Walk the path. With a record, only its picture is kept, and only if it has the recorded pixels."""
-        started = time.perf_counter()
+    def admit(self, request: Request, *, typed: bool = True) -> Admitted:
+        """Walk the first half of the path: resolve, judge and price. Nothing is held, painted or charged.
+
+        Args:
+            typed: Whether a person wrote the words; those of a record, or of a resolved request, stay as they are.
+
+        Raises:
+            As `run` does before anything is made.
+        """
+        return self._admit(self.resolve(request, typed=typed))
+
+    def _admit(self, job: Job) -> Admitted:
         self.engines.prefetch(job.spec, job.choice, job.request)
         _import_ahead()
         verdicts = (*self.judge(job.request, job.spec), *self._judge_pictures(job.request))
+        return Admitted(job, verdicts, self._quote(job, job.request.n))
+
+    def hold(self, admitted: Admitted, ticket: str | None = None) -> str:
+        """Reserve what an admitted request costs and return the hold; with a ticket it outlives this process.
+
+        Raises:
+            CreditError: the account has less.
+        """
+        request, quote = admitted.job.request, admitted.quote
+        what = f"{request.task} x{request.n} {admitted.job.spec.name}"
+        return self.gallery.hold(self.settings.user, quote, what, job=ticket)
+
+    def perform(
+        self, admitted: Admitted, *, ticket: str | None = None, recorded: Receipt | None = None
+    ) -> Iterator[Step | Artifact]:
+        """Walk the second half of the path: hold, paint, judge, seal, keep. Closing it cancels.
+
+        Args:
+            ticket: Names a job that may be begun again after a crash: what was kept under it is yielded as it is, and
+                neither kept nor charged a second time.
+            recorded: Keep the one picture of this receipt alone, and only if it has the recorded pixels.
+        """
+        started = time.perf_counter()
+        job, verdicts = admitted.job, admitted.verdicts
         wanted = job.request.n if recorded is None else 1
-        quote = self._quote(job, wanted)
-        hold = self.gallery.hold(self.settings.user, quote, f"{job.request.task} x{wanted} {job.spec.name}")
-        kept = 0
+        quote = admitted.quote if recorded is None else self._quote(job, 1)
+        done = {} if ticket is None else self.gallery.outcomes(ticket)
+        if ticket is not None and len(done) == wanted:
+            yield from (self.gallery.get(done[index]) for index in sorted(done))
+            return
+        hold = self.hold(replace(admitted, quote=quote), ticket)
         try:
             yield Step(step=0, steps=getattr(job.request, "steps", 1), stage="load", total=job.request.n)
-            private = _private(job.request, (self.gallery.get(ref) for _, ref in job.request.walk(PICTURE)))
-            with self.engines.lease(job.spec, job.choice) as engine:
+            private = is_private(job.request, (self.gallery.get(ref) for _, ref in job.request.walk(PICTURE)))
+            with self.engines.lease(job.spec, job.choice, job.request) as engine:
                 for event in self._perform(job, engine):
                     if isinstance(event, Step):
                         yield self._looked_at(event, private)
+                    elif ticket is not None and event.index in done:
+                        yield self.gallery.get(done[event.index])
                     elif recorded is None or event.seed == recorded.request["seed"]:
-                        share = self._share(quote, wanted, kept)
+                        share = self._share(quote, wanted, event.index if recorded is None else 0)
                         artifact = self._finish(job, engine, event, verdicts, share, time.perf_counter() - started)
                         if recorded is not None and artifact.receipt is not None:
                             compare(recorded, artifact.receipt)
-                        artifact = self.gallery.put(artifact, hold=hold, credits=share)
-                        kept += 1
-                        yield artifact
+                        place = None if ticket is None else (ticket, event.index)
+                        yield self.gallery.put(artifact, hold=hold, credits=share, job=place)
                         started = time.perf_counter()
                         if recorded is not None:
                             return
@@ -257,7 +311,7 @@ class Studio:
                 f"{source} is a contact sheet.",
                 hint="Make its pictures again instead: " + " ".join(p[7:19] for p in recorded.parents),
             )
-        for event in self._walk(self.resolve(replayable(recorded), typed=False), recorded):
+        for event in self.perform(self.admit(replayable(recorded), typed=False), recorded=recorded):
             yield event if isinstance(event, Step) else Replay(event, recorded)
 
     def record(self, source: str | Path) -> Receipt:
@@ -301,23 +355,7 @@ class Studio:
         receipts = [artifact.receipt for artifact in artifacts if artifact.receipt is not None]
         if not receipts or len(receipts) != len(artifacts):
             raise InvalidValue("A contact sheet needs pictures that were made here.", param="artifacts")
-        private = any(receipt.private for receipt in receipts)
-        parents = tuple(artifact.id for artifact in artifacts)
-        facts = {"task": "sheet", "pictures": list(parents), "private": private}
-        weights = dict.fromkeys(weight for receipt in receipts for weight in receipt.ran.weights)
-        draft = receipts[0].model_copy(
-            update={
-                "request": facts,
-                "ran": receipts[0].ran.model_copy(update={"weights": tuple(weights)}),
-                "parents": parents,
-                "verdicts": tuple(dict.fromkeys(v for receipt in receipts for v in receipt.verdicts)),
-                "attribution": tuple(dict.fromkeys(a for receipt in receipts for a in receipt.attribution)),
-                "cost": Cost(),
-                "batch": Batch(),
-                "composite": any(receipt.composite for receipt in receipts),
-                "private": private,
-            }
-        )
+        draft = sheet_draft(artifacts, receipts)
         pixels = contact_sheet([np.asarray(artifact.image()) for artifact in artifacts], labels)
         return self.gallery.put(self._seal(Output(pixels, 0, 0), draft, "png", 95, artifacts))
 
@@ -350,6 +388,8 @@ class Studio:
         seconds: float,
     ) -> Artifact:
         """Judge one output, write down what was done and seal it."""
+        from fantascope.policy.energy import spent
+
         looked = self.look_at([output.pixels], job.request.task)
         request = job.request.replace(n=1, seed=output.seed, preview=False)
         parents = list(dict.fromkeys(ref for _, ref in request.walk(PICTURE)))
@@ -362,18 +402,18 @@ class Studio:
         draft = Receipt(
             id="",
             request=request.model_dump(mode="json"),
-            spec=_public(job.spec),
+            spec=public_facts(job.spec),
             ran=ran.model_copy(update={"reasons": (*job.choice.reasons, *own)}),
             pixels_sha256="",
             parents=tuple(parents),
             verdicts=tuple(dict.fromkeys((*verdicts, *looked))),
             policy=self.policy.hash,
-            cost=Cost(credits=credits, seconds=round(seconds, 3)),
+            cost=spent(credits, seconds, ran, batch=output.batch),
             attribution=tuple(dict.fromkeys((*credit, *inherited(opened)))),
             batch=Batch(n=output.batch, index=output.index, first=output.first),
             found=output.found,
             composite=any(is_composite(one) for one in opened if one.id in shown),
-            private=_private(request, opened),
+            private=is_private(request, opened),
         )
         return self._seal(output, draft, request.format, request.quality, opened)
 
@@ -417,7 +457,7 @@ class Studio:
         """Free the engines and close the gallery."""
         for name in ("engines", "gallery"):
             part = self.__dict__.pop(name, None)
-            if part is not None:
+            if part is not None and name not in self._lent:
                 part.close()
 
     def __enter__(self) -> Studio:
@@ -450,30 +490,6 @@ def _import_ahead() -> None:
     """Import what every run needs later, while the text encoder loads: 0.2 s of a cold start, most of it SQLAlchemy."""
     names = ("fantascope.gallery.check", "fantascope.provenance.sealing", "c2pa")
     threading.Thread(target=lambda: [import_module(name) for name in names], name="imports", daemon=True).start()
-
-
-def inherited(parents: Sequence[Artifact]) -> list[str]:
-    """Return the credits of the pictures that another was made from."""
-    return [credit for one in parents if one.receipt is not None for credit in one.receipt.attribution]
-
-
-def is_composite(parent: Artifact) -> bool:
-    """Say whether a picture was handed in, or holds pixels of one that was."""
-    return parent.receipt is None or parent.receipt.composite
-
-
-def _private(request: Any, pictures: Iterable[Artifact]) -> bool:
-    """Say whether what a request makes is private: it says so, or a picture that goes in is."""
-    receipts = (picture.receipt for picture in pictures)
-    return bool(request.private) or any(receipt is not None and receipt.private for receipt in receipts)
-
-
-def _public(spec: Spec) -> dict[str, Any]:
-    """Return a Spec for the receipt: of a place on this machine only the last part of its name goes into a file."""
-    facts: dict[str, Any] = spec.model_dump(mode="json")
-    if spec.kind in ("dir", "file"):
-        facts["source"] = f"{spec.kind}:{Path(spec.place).name}"
-    return facts
 
 
 def _is_file(path: Path) -> bool:
