@@ -18,11 +18,11 @@ from statistics import median
 import numpy as np
 
 from fantascope.cli.data import gathered
-from fantascope.cli.likeness import views
 from fantascope.data.compose import Composer
 from fantascope.data.scene import DRAWN, plan
 from fantascope.engines.detector import Detector, overlap
 from fantascope.provenance.attribution import INDEX, crop, read_index
+from fantascope.reports.likeness import views
 from fantascope.settings import Settings
 from fantascope.spec import EMBEDDED
 

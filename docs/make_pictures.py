@@ -13,8 +13,9 @@ import numpy as np
 
 from fantascope import Annotate, Artifact, Edit, Imagine, Studio
 from fantascope.annotate.joints import JOINTS
-from fantascope.cli.history import draw, tree
+from fantascope.cli.history import draw
 from fantascope.data.figure import plan_figure
+from fantascope.reports.tree import tree
 from fantascope.request import Control
 
 FOLDER = Path(__file__).parent / "pictures"
@@ -46,12 +47,12 @@ EDITS = [
 POSED = [
     "a man waving",
     "a woman in a red dress dancing on the grass",
-    "a boy with raised arms",
-    "a girl running at night",
-    "a chef",
-    "a person",
+    "a boy in a green shirt on a yellow background",
+    "a girl running on a blue background",
+    "a chef on a teal background",
+    "a woman in a purple shirt on a pink background",
     "a man in a blue shirt",
-    "a chef in the kitchen",
+    "a chef on a red background",
 ]
 
 
@@ -92,7 +93,7 @@ def _posed(studio: Studio) -> Iterator[Artifact]:
         person = {name: [512 * x, 512 * y] for name, (x, y) in zip(JOINTS, joints, strict=True)}
         skeleton = json.dumps({"width": 512, "height": 512, "people": [person]})
         drawn = _painted(studio, Annotate(kind="pose", document=skeleton))[0]
-        control = Control(kind="pose", picture=drawn.id)
+        control = Control(kind="pose", picture=drawn.id, weight=1.4)
         yield drawn
         yield _painted(studio, Imagine(prompt=prompt, seed=3, controls=(control,)))[0]
 

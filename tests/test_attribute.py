@@ -17,7 +17,6 @@ from tests.provenance.conftest import sealed
 
 from fantascope import spec
 from fantascope.cli.app import run
-from fantascope.cli.likeness import VERSIONS, version, views
 from fantascope.data.compose import raster_of
 from fantascope.data.gather import gather
 from fantascope.data.ledger import read_ledger
@@ -25,6 +24,7 @@ from fantascope.data.vocabulary import read_vocabulary
 from fantascope.engines.detector import Detector, Found, read_labels
 from fantascope.provenance.attribution import INDEX, MEANING, read_index
 from fantascope.provenance.training import LEDGER, root_hash
+from fantascope.reports.likeness import VERSIONS, version, views
 
 pytest.importorskip("pyvips")
 EMBEDDED = spec.EMBEDDED

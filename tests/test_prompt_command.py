@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from fantascope import Imagine, Studio
 from fantascope.cli.app import run
-from fantascope.cli.explaining import problems
 from fantascope.cli.grammars import read_surface
+from fantascope.core.colour import COLOURS
+from fantascope.data.backdrop import PLAIN, SCENERIES, backdrop
+from fantascope.data.caption import GROUNDS
+from fantascope.engines.detector import Found
 from fantascope.errors import InvalidValue
 from fantascope.intake import known_words
+from fantascope.prompt.english import article
+from fantascope.reports import pictured
+from fantascope.reports.explaining import problems
 from fantascope.request import Vary, parse_request
 from fantascope.spec import SPECS
 
@@ -145,8 +153,6 @@ def test_shorten_weighs_words_by_the_model_itself(say: Say, warm: Path) -> None:
 
 
 def test_describe_gives_four_readings_of_a_drawn_scene(say: Say, warm: Path, tmp_path: Path) -> None:
-    from fantascope.data.backdrop import backdrop
-
     picture = tmp_path / "sunset.png"
     backdrop("sunset", 3, 256).save(picture)
     told = json.loads(say("prompt", "describe", str(picture), "--json").out)
@@ -154,6 +160,66 @@ def test_describe_gives_four_readings_of_a_drawn_scene(say: Say, warm: Path, tmp
     assert 1 <= len(told["readings"]) <= 4
     assert len(told["near"]) == 3
     assert "captioning model" in say("prompt", "describe", str(picture)).err
+
+
+@pytest.mark.parametrize("name", [*PLAIN, *SCENERIES])
+def test_grounds_are_told_apart_under_noise(name: str) -> None:
+    noise = np.random.default_rng(3).normal(0, 6, (128, 128, 3))
+    picture = np.clip(np.asarray(backdrop(name, 77, 128), np.float32) + noise, 0, 255).astype(np.uint8)
+    picture[40:88, 40:88] = (250, 0, 250)  # what stands in the middle is no ground
+    said = pictured._grounds(picture)[0].words
+    assert said == (GROUNDS[name][0].strip() if name in GROUNDS else f"on {article(f'{name} background')}")
+
+
+def test_a_ground_that_is_nothing_known_is_not_named() -> None:
+    blocks = np.random.default_rng(1).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+    assert pictured._grounds(np.kron(blocks, np.ones((16, 16, 1), np.uint8))) == ()
+
+
+def find(kind: str, angle: float, box: Any, colours: dict[str, float], **others: float) -> Found:
+    feature = np.array([np.cos(angle), np.sin(angle)], np.float32)
+    kinds = ((kind, 0.5), *others.items())
+    best = max((name for name in colours if name != "own"), key=lambda name: colours[name], default="red")
+    return Found(kind, 0.9, kinds, box, best, colours, feature)
+
+
+def seen(found: list[Found], pixels: Any) -> list[tuple[str, int, str | None]]:
+    """What becomes of finds, through a detector that has them."""
+    eye = SimpleNamespace(look=lambda _: [found], labels=SimpleNamespace(threshold=0.4))
+    return [(one.kinds[0].words, one.count, one.colour) for one in pictured._things(eye, pixels)]  # type: ignore[arg-type]
+
+
+def test_what_looks_alike_is_one_thing_several_times() -> None:
+    pixels = np.full((128, 128, 3), 255, np.uint8)  # nothing but ground: the detector alone says the colours
+    red, own = {"red": 0.9, "own": 0.1}, {"own": 0.9}
+    left, right = (0.0, 0.0, 40.0, 40.0), (70.0, 0.0, 110.0, 40.0)
+    bear = find("bear", 0.0, left, red, lion=0.2)
+    assert seen([bear, find("lion", 0.3, right, red, bear=0.45)], pixels) == [("bear", 2, "red")]
+    assert seen([bear, find("lion", 1.2, right, red)], pixels) == [("bear", 1, "red"), ("lion", 1, "red")]
+    blue = find("bear", 0.0, right, {"blue": 0.9})
+    assert seen([blue, bear], pixels) == [("bear", 1, "red"), ("bear", 1, "blue")]  # left to right
+    large = find("bear", 0.0, (70.0, 0.0, 128.0, 128.0), red)
+    assert seen([bear, large], pixels) == [("bear", 2, "red")]  # not alike, and yet the same words
+    assert seen([find("lamp", 0.0, right, own)], pixels) == [("lamp", 1, None)]
+
+
+def test_pixels_say_the_colour_where_the_detector_is_not_sure() -> None:
+    pixels = np.full((128, 128, 3), 255, np.uint8)
+    pixels[20:100, 20:100] = COLOURS["teal"]
+    one = find("owl", 0.0, (20.0, 20.0, 100.0, 100.0), {"own": 0.8, "teal": 0.1})
+    assert seen([one], pixels) == [("owl", 1, "teal")]
+    for k, name in enumerate(("brown", "yellow", "blue", "black")):
+        pixels[20:100, 20 + 20 * k : 40 + 20 * k] = COLOURS[name]
+    mixed = find("owl", 0.0, (20.0, 20.0, 100.0, 100.0), {"own": 1.0})
+    assert seen([mixed], pixels) == [("owl", 1, None)]
+
+
+def test_a_painted_picture_is_described_as_it_was_asked_for(say: Say, warm: Path, tmp_path: Path) -> None:
+    out = tmp_path / "trophies.png"
+    words = ("four orange trophies on a blue background", "--seed", "7", "--upscale", "1", "-o", str(out))
+    say("imagine", *words)
+    told = json.loads(say("prompt", "describe", str(out), "--json").out)
+    assert told["readings"][0]["prompt"] == "four orange trophies on a blue background"
 
 
 def test_the_embedded_checkpoint_paints_known_words_and_the_record_says_what_was_typed(warm: Path, say: Say) -> None:

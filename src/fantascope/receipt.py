@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_serializer
 
 ID_BITS = 64
 """Length of a receipt id: what the invisible mark carries."""
@@ -68,10 +68,20 @@ class Ran(_Frozen):
 
 
 class Cost(_Frozen):
-    """Credits charged for this artifact, and how long it took."""
+    """Credits charged for this artifact, how long it took, and an estimate of the energy in watt-hours with its method.
+
+    An estimate that was not made is left out of the record: records from before there was one stay what they are.
+    """
 
     credits: float = 0.0
     seconds: float = 0.0
+    energy_wh: float | None = None
+    energy_method: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _lean(self, dump: Any) -> dict[str, Any]:
+        data: dict[str, Any] = dump(self)
+        return {name: value for name, value in data.items() if value is not None}
 
 
 class Batch(_Frozen):

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fantascope.errors import InvalidValue, UnknownName
+from fantascope.errors import InvalidValue, UnknownName, Unsupported
+from fantascope.receipt import Verdict
 from fantascope.request import AMOUNTS, MAX_SEED, STEERED, Painting, Request
 from fantascope.settings import Settings
-from fantascope.spec import Spec, find_spec
+from fantascope.spec import ENGINES_OF, Spec, find_spec
 
 if TYPE_CHECKING:
     from fantascope.adapter import Adapter
@@ -31,6 +32,15 @@ class Job:
     request: Any
     spec: Spec
     choice: Choice
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A request that was resolved, judged and priced: what it costs, all its pictures together, in credits."""
+
+    job: Job
+    verdicts: tuple[Verdict, ...]
+    quote: float
 
 
 @dataclass(frozen=True)
@@ -183,7 +193,13 @@ def _spec(name: str, specs: dict[str, Spec]) -> Spec:
         raise UnknownName(
             "model", name, specs, hint=f"Add it first: fantascope models add {name} --name NAME [--licence SPDX-ID]"
         )
-    return find_spec(name, specs)
+    spec = find_spec(name, specs)
+    if not ENGINES_OF[spec.family]:
+        does = {"control": "it steers other models", "caption": "it says what a picture shows (prompt describe)"}
+        raise Unsupported(
+            f"{name!r} paints nothing: {does[spec.family]}.", param="model", hint="fantascope models list"
+        )
+    return spec
 
 
 def _names(fields: dict[str, Any], spec: Spec) -> None:

@@ -15,10 +15,10 @@ from fantascope.errors import InvalidValue, LicenceMissing, StorageError, Unknow
 
 log = logging.getLogger(__name__)
 
-Family = Literal["embedded", "sd1", "sd2", "sdxl", "pipeline", "echo", "annotator", "control"]
+Family = Literal["embedded", "sd1", "sd2", "sdxl", "pipeline", "echo", "annotator", "control", "caption"]
 """`embedded`, `sd1`, `sd2` and `sdxl` are latent diffusion models that our own loop drives; `pipeline` is
 any other diffusers text-to-image pipeline; `echo` is the fake that ships for tests of surfaces; `annotator` draws
-control maps; `control` is a control network, which steers another model."""
+control maps; `control` is a control network, which steers another model; `caption` says what a picture shows."""
 
 ENGINES_OF: dict[str, tuple[str, ...]] = {
     "embedded": ("graph", "latent", "pipeline"),
@@ -29,6 +29,7 @@ ENGINES_OF: dict[str, tuple[str, ...]] = {
     "echo": ("echo",),
     "annotator": ("annotator",),
     "control": (),
+    "caption": (),
 }
 """Which engines can run a family, in order of preference."""
 
@@ -221,7 +222,14 @@ def control_row(native: int) -> dict[str, Any]:
     }
 
 
+def looking_row(family: Family, side: int) -> dict[str, Any]:
+    """Return family, sizes and defaults of what looks at pictures of any size, itself at `side` pixels."""
+    defaults = Defaults(width=side, height=side, steps=1, guidance=1.0, sampler=family)
+    return {"family": family, "sizes": Sizes(native=side, min=1, max=8192, multiple=1), "defaults": defaults}
+
+
 _OPENRAIL = "CreativeML Open RAIL-M: commercial use allowed, with use restrictions that pass on to users"
+_PLUS = "LicenseRef-CreativeML-Open-RAIL-Plus-Plus-M"
 _STABILITY = "Stability AI Community License: free below 1 M USD of yearly revenue, registration above"
 
 _ROWS: list[dict[str, Any]] = [
@@ -236,14 +244,14 @@ _ROWS: list[dict[str, Any]] = [
         "name": "sd21",
         "title": "Stable Diffusion 2.1",
         "source": "hub:stabilityai/stable-diffusion-2-1",
-        "licence": _licence("LicenseRef-CreativeML-Open-RAIL-Plus-Plus-M", True, conditions=_OPENRAIL),
+        "licence": _licence(_PLUS, True, conditions=_OPENRAIL),
         **_latent("sd2", 768, 7.5),
     },
     {
         "name": "sdxl",
         "title": "Stable Diffusion XL 1.0 (base and refiner)",
         "source": "hub:stabilityai/stable-diffusion-xl-base-1.0",
-        "licence": _licence("LicenseRef-CreativeML-Open-RAIL-Plus-Plus-M", True, conditions=_OPENRAIL),
+        "licence": _licence(_PLUS, True, conditions=_OPENRAIL),
         **_latent("sdxl", 1024, 5.0, refiner="hub:stabilityai/stable-diffusion-xl-refiner-1.0"),
     },
     {
@@ -331,35 +339,22 @@ _ROWS: list[dict[str, Any]] = [
             ("normal", "p_sd15_normalbae"),
         )
     ),
-    _control(
-        "sd21-canny",
-        "thibaud/controlnet-sd21-canny-diffusers",
-        "sd21",
-        768,
-        "LicenseRef-CreativeML-Open-RAIL-Plus-Plus-M",
-    ),
-    _control(
-        "sdxl-canny",
-        "diffusers/controlnet-canny-sdxl-1.0",
-        "sdxl",
-        1024,
-        "LicenseRef-CreativeML-Open-RAIL-Plus-Plus-M",
-    ),
-    _control(
-        "sdxl-depth",
-        "diffusers/controlnet-depth-sdxl-1.0",
-        "sdxl",
-        1024,
-        "LicenseRef-CreativeML-Open-RAIL-Plus-Plus-M",
-    ),
+    _control("sd21-canny", "thibaud/controlnet-sd21-canny-diffusers", "sd21", 768, _PLUS),
+    _control("sdxl-canny", "diffusers/controlnet-canny-sdxl-1.0", "sdxl", 1024, _PLUS),
+    _control("sdxl-depth", "diffusers/controlnet-depth-sdxl-1.0", "sdxl", 1024, _PLUS),
+    {
+        "name": "blip",
+        "title": "BLIP, large: captions of pictures",
+        "source": "hub:Salesforce/blip-image-captioning-large",
+        "licence": _licence("BSD-3-Clause", True),
+        **looking_row("caption", 384),
+    },
     {
         "name": "annotators",
         "title": "Annotators: control maps of pictures",
         "source": "embedded:annotators",
-        "family": "annotator",
         "licence": _licence("Apache-2.0", True),
-        "sizes": Sizes(native=512, min=1, max=8192, multiple=1),
-        "defaults": Defaults(width=512, height=512, steps=1, guidance=1.0, sampler="annotator"),
+        **looking_row("annotator", 512),
     },
 ]
 

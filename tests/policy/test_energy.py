@@ -13,6 +13,9 @@ from fantascope.cli.quote import quote
 from fantascope.errors import PolicyRefused
 from fantascope.policy.energy import Past, core_watts, estimate, work_of
 from fantascope.settings import Settings
+from fantascope.spec import SPECS
+
+ECHO = SPECS["echo"]
 
 
 def resolved(**changes: int) -> Imagine:
@@ -40,16 +43,16 @@ def test_watts_are_assumed_where_the_system_does_not_tell(tmp_path: Path) -> Non
 
 def test_energy_follows_work_and_threads(tmp_path: Path) -> None:
     request = resolved()
-    assert work_of(request) == 128 * 64 * 10
+    assert work_of(request, ECHO) == 128 * 64 * 10
     past = [Past(1000, 1), Past(1000, 2), Past(1000, 9), Past(0, 5)]
-    energy = estimate(request, past, threads=2, cores=4, folder=tmp_path)
+    energy = estimate(request, ECHO, past, threads=2, cores=4, folder=tmp_path)
     assert energy is not None
     assert energy.seconds == pytest.approx(81.92 * 2)
     assert energy.watt_hours == pytest.approx(81.92 * 2 * 8 * 2 / 3600)
     assert "3 pictures made here" in energy.method and "2 threads" in energy.method
-    twice = estimate(resolved(n=2, steps=20), past, threads=2, cores=4, folder=tmp_path)
+    twice = estimate(resolved(n=2, steps=20), ECHO, past, threads=2, cores=4, folder=tmp_path)
     assert twice is not None and twice.watt_hours == pytest.approx(4 * energy.watt_hours)
-    assert estimate(request, [], threads=2, cores=4, folder=tmp_path) is None
+    assert estimate(request, ECHO, [], threads=2, cores=4, folder=tmp_path) is None
 
 
 def test_a_quote_changes_nothing(

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from fantascope.cli.lines import emit, plain
+from fantascope.reports.tree import Node, root_of, tree
 
 THUMB, GAP, TEXT = 128, 18, 30
 """Sides of a thumbnail and of the space around it, and height of its words, pixels."""
-
-MOST = 400
-"""Pictures of one tree at most."""
-
-
-@dataclass(frozen=True)
-class Node:
-    """A picture of the tree: its id, how deep it lies, its parent's row (None at a root), and what was done."""
-
-    id: str
-    depth: int
-    parent: int | None
-    done: str
-    task: str
 
 
 def history(
@@ -58,46 +43,6 @@ def history(
             out.parent.mkdir(parents=True, exist_ok=True)
             draw(gallery, nodes, wanted).save(out, "PNG")
             print(out)
-
-
-def root_of(gallery: Any, id: str) -> str:
-    """Return the first picture that one goes back to, by the first parent of each."""
-    seen = {id}
-    while True:
-        receipt = gallery.get(id).receipt
-        parents = [parent for parent in receipt.parents if parent not in seen] if receipt is not None else []
-        if not parents or receipt.request.get("task") == "sheet":
-            return id
-        id = parents[0]
-        seen.add(id)
-
-
-def tree(gallery: Any, root: str) -> Iterator[Node]:
-    """Yield the tree below a picture, each before its children, oldest child first; a contact sheet is no child."""
-    rows: dict[str, int] = {}
-    stack: list[tuple[str, int, int | None]] = [(root, 0, None)]
-    while stack and len(rows) < MOST:
-        id, depth, parent = stack.pop()
-        receipt = gallery.get(id).receipt
-        if id in rows or (receipt is not None and receipt.request.get("task") == "sheet"):
-            continue
-        rows[id] = len(rows)
-        yield Node(
-            id, depth, parent, _done(receipt), receipt.request.get("task", "") if receipt is not None else "given"
-        )
-        below = [child for child in gallery.children(id) if gallery.entry(child).task != "sheet"]
-        stack += [(child, depth + 1, rows[id]) for child in reversed(below)]
-
-
-def _done(receipt: Any) -> str:
-    """Say in few words what made a picture."""
-    if receipt is None:
-        return "handed in"
-    if receipt.private:
-        return f"{receipt.request.get('task')} (private)"
-    request = receipt.request
-    said = request.get("instruction") or request.get("what") or request.get("prompt") or ""
-    return f"{request.get('task')}: {said}" if said else str(request.get("task"))
 
 
 def _line(nodes: list[Node], row: int, wanted: bool) -> str:

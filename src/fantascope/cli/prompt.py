@@ -150,12 +150,15 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say which words of a prompt are which part, what is missing, and which words the model does not know."""
-    from fantascope.cli.explaining import found_in, paint_parts, problems
+    from fantascope.cli.explaining import paint_parts
+    from fantascope.reports.explaining import found_in, problems
+    from fantascope.studio import Studio
 
     wrong = problems(prompt, grammar)
     if strict and wrong:
         raise InvalidValue(f"{wrong[0]}", param="prompt", hint="Without --strict it is explained as it stands.")
-    told = found_in(prompt, _spec(model), grammar)
+    with Studio(read_only=True) as studio:
+        told = found_in(prompt, _spec(model), studio.embed, grammar)
     if as_json:
         emit("explained", told | {"problems": wrong})
     else:
@@ -242,11 +245,29 @@ def shorten(
 @app.command()
 def describe(
     picture: Annotated[Path, typer.Argument(help="any PNG, JPEG or WebP file")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="a captioning model; else the detector looks", show_default=False),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say in four prompts what a picture may show, the likeliest first, and which training drawings it looks like."""
-    from fantascope.cli.pictured import BETTER, look
+    """Say in at most four prompts what a picture may show, the likeliest first.
 
+    Without a model it is what the detector sees, and which training drawings the things in it look like.
+    """
+    from fantascope.reports.pictured import BETTER, caption, look
+    from fantascope.studio import Studio
+
+    if model is not None:
+        with Studio() as studio:
+            told = caption(studio, picture, _spec(model))
+        if as_json:
+            emit("described", {"file": picture, **told})
+            return
+        for one in told["readings"]:
+            print(f"{one['score']:.2f}  {plain(one['prompt'])}")
+        print(f"captions by {told['by']}: written by a machine, and judged where they become a prompt", file=sys.stderr)
+        return
     found = look(picture)
     if as_json:
         emit("described", {"file": picture, **found, "better": BETTER})

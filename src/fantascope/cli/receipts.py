@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fantascope.artifact import Artifact
 from fantascope.cli.lines import plain
+from fantascope.receipt import Cost
 
 
 def describe(artifact: Artifact) -> str:
@@ -30,10 +31,17 @@ def describe(artifact: Artifact) -> str:
     rows += [
         ("receipt", receipt.id),
         ("cost", f"{receipt.cost.credits:g} credits, {receipt.cost.seconds:.2f} s"),
+        *_energy(receipt.cost),
         ("made", f"{receipt.created} by fantascope {receipt.fantascope}"),
         ("policy", f"{receipt.policy[:12]}…, {len(receipt.verdicts)} verdicts, all allow"),
     ]
     return _lines(rows)
+
+
+def _energy(cost: Cost) -> list[tuple[str, str]]:
+    if cost.energy_wh is None:
+        return []
+    return [("energy", f"about {cost.energy_wh:.3g} Wh ({cost.energy_method})")]
 
 
 def _lines(rows: list[tuple[str, str]]) -> str:

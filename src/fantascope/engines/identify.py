@@ -8,11 +8,12 @@ from typing import Any
 
 from fantascope.engines import latent_control_file as control_file
 from fantascope.engines import latent_ldm as ldm
+from fantascope.engines import pipeline_caption as captioning
 from fantascope.engines.safefile import SafeFile
 from fantascope.engines.weights import Place, open_place, weigh
 from fantascope.errors import LicenceMissing, Unsupported
 from fantascope.settings import Settings
-from fantascope.spec import Defaults, Family, Licence, Sizes, Spec, control_row, valid_name
+from fantascope.spec import Defaults, Family, Licence, Sizes, Spec, control_row, looking_row, valid_name
 
 BY_WIDTH: dict[int, Family] = {768: "sd1", 1024: "sd2", 2048: "sdxl"}
 """Family by the width of the text states that a diffusers UNet attends to."""
@@ -44,6 +45,7 @@ OF_HUB = {
     "cc-by-4.0": "CC-BY-4.0",
     "cc-by-sa-4.0": "CC-BY-SA-4.0",
     "cc-by-nc-4.0": "CC-BY-NC-4.0",
+    "bsd-3-clause": "BSD-3-Clause",
     "creativeml-openrail-m": "LicenseRef-CreativeML-Open-RAIL-M",
     "openrail++": "LicenseRef-CreativeML-Open-RAIL-Plus-Plus-M",
 }
@@ -52,7 +54,14 @@ OF_HUB = {
 MADE_FROM = "adapters.json"
 """File in a folder that was fused with adapters: its base and them, by hash."""
 
-COMMERCIAL = {"Apache-2.0": True, "MIT": True, "CC0-1.0": True, "CC-BY-4.0": True, "CC-BY-NC-4.0": False}
+COMMERCIAL = {
+    "Apache-2.0": True,
+    "MIT": True,
+    "BSD-3-Clause": True,
+    "CC0-1.0": True,
+    "CC-BY-4.0": True,
+    "CC-BY-NC-4.0": False,
+}
 
 
 def inspect(source: str, settings: Settings, licence: str | None = None, name: str | None = None) -> Spec:
@@ -109,6 +118,8 @@ def _files(place: Place) -> list[str]:
         return [place.root.name]
     if _steers(place):
         return [CONTROL]
+    if captioning.captions(place):
+        return captioning.files_of(place)
     named = [part for part, entry in place.config("model_index.json").items() if isinstance(entry, list) and entry[0]]
     held = [part for part in [*named, "upscaler"] if any((place.root / part).glob("*.safetensors"))]
     graphs = [path.relative_to(place.root).as_posix() for path in sorted(place.root.rglob("*.onnx"))]
@@ -145,6 +156,8 @@ def _of_folder(place: Place) -> tuple[Family, int, str | None]:
         attended = config.get("cross_attention_dim", 0)
         family = "sdxl" if config.get("addition_embed_type") else control_file.WIDTHS.get(attended, "")
         return "control", NATIVE.get(family, 512), None
+    if captioning.captions(place):
+        return "caption", captioning.side_of(place), None
     index = place.config("model_index.json")
     kind = str(index.get("_class_name", ""))
     if not place.has("unet/config.json") or not place.has("vae/config.json"):
@@ -170,6 +183,8 @@ def _family_row(place: Place, family: Family, native: int, pipeline: str | None)
 
     if family == "control":
         return control_row(native)
+    if family == "caption":
+        return {name: value for name, value in looking_row("caption", native).items() if name != "family"}
     like = {"sd1": "sd15", "sd2": "sd21", "sdxl": "sdxl", "embedded": "embedded"}.get(family)
     network = place.config("transformer/config.json") if place.has("transformer/config.json") else {}
     embeds = bool(network.get("guidance_embeds"))

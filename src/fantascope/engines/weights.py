@@ -263,8 +263,9 @@ def _fetch(place: str, settings: Settings) -> tuple[Path, Path]:
         if (first / "model_index.json").exists() or not (first / "config.json").exists():
             parts = [part for part, one in read_config(first / "model_index.json").items() if isinstance(one, list)]
             weights = [f"{part}/*.safetensors" for part in parts]
-        else:  # one module alone: a control network
-            weights = ["diffusion_pytorch_model*.safetensors"]
+        else:  # one module alone: a control network, or one of transformers' models
+            kind = read_config(first / "config.json").get("model_type")
+            weights = ["model*.safetensors" if kind else "diffusion_pytorch_model*.safetensors"]
         patterns = [*HUB_FILES, *weights]
         log.info("fetching %s from the hub (safetensors, json and txt only) or its cache", name)
         folder = snapshot_download(

@@ -55,8 +55,8 @@ def readings(seen: SeenPicture, most: int = READINGS) -> tuple[Described, ...]:
     """Return the likeliest prompts for what was seen, all different."""
     found: dict[str, float] = {}
     kinds = [thing.kinds[:3] for thing in seen.things]
-    tails = product(*((*group[:2], None) for group in (seen.grounds, seen.styles, seen.lights)))
-    rows = list(tails)
+    grounds = seen.grounds[:2] or (None,)  # a ground that was seen is said; style and light may go unsaid
+    rows = list(product(grounds, *((*group[:2], None) for group in (seen.styles, seen.lights))))
     for chosen in product(*kinds):
         things = [_said(thing, guess.words) for thing, guess in zip(seen.things, chosen, strict=True)]
         for ground, style, light in rows:

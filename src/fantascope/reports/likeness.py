@@ -133,7 +133,7 @@ def things(detector: Detector, pixels: Pixels, index: Index, top: int) -> list[T
     return [Thing(*what, close) for what, close in zip(cut, near, strict=True)]
 
 
-def read_pixels(file: Path) -> Pixels:
+def read_pixels(file: Path | bytes) -> Pixels:
     """Decode anybody's picture within bounds, as (H, W, 3); what is transparent stands on white.
 
     Raises:
