@@ -1,6 +1,7 @@
 """How well a control network's pictures follow their maps, kind by kind, with and without the map.
 
     python bench/control.py SOURCES --checkpoint FOLDER --control FOLDER --count 24
+    python bench/control.py SOURCES --checkpoint FOLDER --control FOLDER --count 72 --kinds pose
 
 Maps are made of composed scenes that nothing was trained on; what is measured is said in `fantascope.evaluate.control`.
 Prints a Markdown table; with --out also writes it as JSON, and a sheet of maps and pictures.
@@ -72,12 +73,13 @@ def main() -> None:
     parser.add_argument("--control", type=Path, required=True)
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--count", type=int, default=24, help="scenes, each with a map of every kind")
+    parser.add_argument("--kinds", nargs="+", help="kinds of maps; all that the network knows if not given")
     parser.add_argument("--steps", type=int, default=16)
     parser.add_argument("--guidance", type=float, default=4.0)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--out", type=Path, help="folder for control.json and control.png")
     given = parser.parse_args()
-    kinds = json.loads((given.control / "fantascope.json").read_text("utf-8"))["kinds"]
+    kinds = given.kinds or json.loads((given.control / "fantascope.json").read_text("utf-8"))["kinds"]
     detector = Detector.load(Settings.from_env())
     composer, concepts = composed(given.sources, None, given.cache)
     rows = cases(composer, concepts, kinds, given.count, detector.labels.objects)
@@ -92,9 +94,9 @@ def main() -> None:
         given.out.mkdir(parents=True, exist_ok=True)
         facts = {kind: row.as_dict() for kind, row in measured.items()}
         (given.out / "control.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
-        count = min(len(shown), 6 * len(kinds))
+        count = min(len(shown), 6 * max(4, len(kinds)))
         maps = np.stack([case.map for case in rows[:count]])
-        picture: Image.Image = sheet(maps, np.stack(shown[:count]), len(kinds))
+        picture: Image.Image = sheet(maps, np.stack(shown[:count]), len(kinds) if len(kinds) > 1 else 4)
         picture.save(given.out / "control.png")
 
 

@@ -35,13 +35,15 @@ def pomo(studio: Studio) -> Applied:
     return Applied(name="pomo")
 
 
-def paint(studio: Studio, prompts: list[str], out: str, seed: int = 1) -> None:
+def paint(
+    studio: Studio, prompts: list[str], out: str, *, weight: float = 1.0, guidance: float = 4.0, seed: int = 1
+) -> None:
     """Paint one picture a prompt with Pomo, and write their contact sheet."""
-    applied = pomo(studio)
+    applied = pomo(studio).model_copy(update={"weight": weight})
     small = {"steps": 1, "upscale": 1, "width": 128, "height": 128} if QUICK else {}
     made = []
     for prompt in prompts:
-        asked = Imagine(prompt=prompt, seed=seed, adapters=(applied,), **small)
+        asked = Imagine(prompt=prompt, seed=seed, guidance=guidance, adapters=(applied,), **small)
         made += [event for event in studio.run(asked) if isinstance(event, Artifact)]
     path = Path(tempfile.gettempdir()) / out
     path.write_bytes(studio.sheet(made).data)

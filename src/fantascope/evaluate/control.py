@@ -8,8 +8,9 @@ same is done with pictures of the same prompts and seeds painted without a map. 
 - **segmentation and depth**: mean IoU of the map's regions. The picture's regions are found by colour, and each counts
   for the region of the map that it overlaps most: no network that names things is asked. Source: Liu et al.,
   "Entropy rate superpixel segmentation" (2011), section 5 (achievable segmentation accuracy).
-- **pose**: the share of joints that the pose network finds where they were asked for (`evaluate.poses`). The detector
-  does not know people from head to foot, so whether the prompt is obeyed is not judged there.
+- **pose**: the share of joints that the pose network finds where they were asked for, and, where the ground is plain,
+  how the place of the person and the limbs agree with those of the joints (`evaluate.poses`). The detector does not
+  know people from head to foot, so whether the prompt is obeyed is not judged there.
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ import numpy.typing as npt
 from fantascope.annotate import Pose, annotate, draw_pose
 from fantascope.annotate.pixels import back, resized
 from fantascope.annotate.segments import find_regions
+from fantascope.core.colour import COLOURS
 from fantascope.data.compose import Composer
 from fantascope.data.maps import colours, map_of, pose_of
 from fantascope.data.scene import DRAWN, Scene, plan
 from fantascope.data.vocabulary import Concept
 from fantascope.engines.detector import Found
 from fantascope.errors import InvalidValue, UnknownName
-from fantascope.evaluate.poses import joints_met
+from fantascope.evaluate.poses import joints_met, limbs_on, moved_into, person_of, shared, silhouette
 from fantascope.evaluate.prompts import Asked, Want
 from fantascope.evaluate.score import judge
 from fantascope.evaluate.statistics import Figure, bootstrap, wilson
@@ -77,6 +79,7 @@ class Case:
         wants: Kinds of things that the scene shows.
         picture: The scene itself, (128, 128, 3): what a perfect answer looks like.
         pose: The joints that a map of joints was drawn from.
+        person: Where people are in the scene, (128, 128); None where the ground is not plain.
     """
 
     kind: str
@@ -86,6 +89,7 @@ class Case:
     wants: tuple[str, ...]
     picture: Pixels
     pose: Pose | None = None
+    person: Mask | None = None
 
 
 Paint = Callable[[Sequence[Case], bool], Sequence[Pixels]]
@@ -93,6 +97,40 @@ Paint = Callable[[Sequence[Case], bool], Sequence[Pixels]]
 
 Look = Callable[[Sequence[Pixels]], Sequence[Sequence[Found]]]
 """What is in each picture: `Detector.look`."""
+
+
+@dataclass(frozen=True)
+class Stands:
+    """How where people are in pictures agrees with joints.
+
+    Attributes:
+        under: Of pictures painted under the map of these joints.
+        other: The same pictures against the joints of the next case with as many people, moved into the same place:
+            what is met by somebody of the right size in the right place who stands in any way.
+        without: Of pictures painted without a map.
+        real: Of the scenes themselves: the most that can be expected.
+    """
+
+    under: Figure
+    other: Figure
+    without: Figure
+    real: Figure
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How people stand, of the cases on plain grounds.
+
+    Attributes:
+        overlap: Intersection over union of the person and the silhouette of the joints, 0..1.
+        limbs: Share of the halves of arms and legs that lie on the person, 0..1.
+        sighted: Intersection over union of the person found in a scene and the one drawn there, 0..1: how far what is
+            found can be trusted.
+    """
+
+    overlap: Stands
+    limbs: Stands
+    sighted: Figure
 
 
 @dataclass(frozen=True)
@@ -105,6 +143,7 @@ class Fidelity:
         real: The same of the scenes themselves: the most that can be expected.
         obeyed: Share of pictures under a map in which the detector finds all that the prompt names.
         obeyed_without, obeyed_real: The same without a map, and of the scenes themselves.
+        standing: Of poses: how people stand, if there are at least two cases with as many people on plain grounds.
     """
 
     agreement: Figure
@@ -113,6 +152,7 @@ class Fidelity:
     obeyed: Figure
     obeyed_without: Figure
     obeyed_real: Figure
+    standing: Standing | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data."""
@@ -144,7 +184,7 @@ def cases(
             raise UnknownName("kind of map", kind, KINDS, param="kinds")
     found: list[Case] = []
     some = [(number, kind) for number, kind in enumerate(kinds) if kind != "pose"]
-    for scene in _scenes(concepts, first, set(known)):
+    for scene in _scenes(concepts, first, set(known)) if some else ():
         if len(found) == count * len(some):
             break
         large = np.asarray(composer.render(scene, 4 * SIDE))
@@ -165,7 +205,9 @@ def _posed(composer: Composer, concepts: dict[str, Concept], count: int, first: 
             pose = pose_of(scene, 4 * SIDE)
             drawn = resized(draw_pose(pose), (SIDE, SIDE), "nearest")
             picture = np.asarray(composer.render(scene, SIDE))
-            found.append(Case("pose", scene.caption, drawn, seed, (), picture, pose))
+            plain = scene.backdrop in COLOURS or scene.backdrop.startswith("gradient:")
+            person = np.stack(composer.shapes(scene, SIDE)).max(0) > 127 if plain else None
+            found.append(Case("pose", scene.caption, drawn, seed, (), picture, pose, person))
         if len(found) == count:
             break
     return found
@@ -302,7 +344,54 @@ def fidelity(rows: Sequence[Case], paint: Paint, look: Look, threshold: float, b
         some = [kept[k] for k in where]
         every = ([under[k] for k in where], [free[k] for k in where], [case.picture for case in some])
         scores = [bootstrap([_agreed(case, one) for case, one in zip(some, made, strict=True)]) for made in every]
-        out[kind] = Fidelity(*scores, *(_obeyed(some, made, look, threshold) for made in every))
+        seen = [_obeyed(some, made, look, threshold) for made in every]
+        stands = standing(some, *every)
+        out[kind] = Fidelity(scores[0], scores[1], scores[2], seen[0], seen[1], seen[2], stands)
+    return out
+
+
+def standing(
+    rows: Sequence[Case], under: Sequence[Pixels], without: Sequence[Pixels], real: Sequence[Pixels]
+) -> Standing | None:
+    """How people stand in pictures painted with and without maps and in the scenes, of cases on plain grounds.
+
+    Args:
+        rows: Cases; those that are no poses or have no plain ground are left out.
+        under, without, real: A picture of each, (H, W, 3) of any size.
+
+    Returns:
+        None where no two cases on plain grounds have as many people.
+    """
+    both = ((case.pose, case.person, k) for k, case in enumerate(rows))
+    plain = [(pose, person, k) for pose, person, k in both if pose is not None and person is not None]
+    others = _others([pose for pose, _, _ in plain])
+    kept = [(*row, other) for row, other in zip(plain, others, strict=True) if other is not None]
+    if not kept:
+        return None
+    asked, drawn, numbers, moved = zip(*kept, strict=True)
+    places = [[_place(made[k]) for k in numbers] for made in (under, without, real)]
+    pairs = ((asked, places[0]), (moved, places[0]), (asked, places[1]), (asked, places[2]))
+
+    def stands(measure: Callable[[Pose, Mask], float]) -> Stands:
+        return Stands(*(bootstrap([measure(*pair) for pair in zip(*some, strict=True)]) for some in pairs))
+
+    return Standing(
+        stands(lambda pose, place: shared(silhouette(pose, SIDE), place)),
+        stands(limbs_on),
+        bootstrap([shared(*pair) for pair in zip(drawn, places[2], strict=True)]),
+    )
+
+
+def _place(picture: Pixels) -> Mask:
+    return person_of(resized(picture, (SIDE, SIDE), "area"))
+
+
+def _others(poses: Sequence[Pose]) -> list[Pose | None]:
+    """For each pose the next one with as many people, moved into its place."""
+    out: list[Pose | None] = []
+    for k, pose in enumerate(poses):
+        after = [one for one in (*poses[k + 1 :], *poses[:k]) if len(one.people) == len(pose.people)]
+        out.append(moved_into(after[0], pose) if after else None)
     return out
 
 
@@ -337,4 +426,12 @@ def as_table(measured: Mapping[str, Fidelity]) -> str:
     for kind, row in measured.items():
         figures = (row.agreement, row.without, row.real, row.obeyed, row.obeyed_without, row.obeyed_real)
         lines.append(f"| `{kind}` | {row.agreement.n} | {' | '.join(told(figure) for figure in figures)} |")
+    for row in measured.values():
+        if row.standing is not None:
+            lines += ["", "| of people on plain grounds | n | under the map | another pose | no map | the scene |"]
+            lines += ["|---|---|---|---|---|---|"]
+            for name, how in (("silhouette, IoU", row.standing.overlap), ("limbs met", row.standing.limbs)):
+                four = " | ".join(map(told, (how.under, how.other, how.without, how.real)))
+                lines.append(f"| {name} | {how.under.n} | {four} |")
+            lines += ["", f"People drawn are found with an IoU of {told(row.standing.sighted)}."]
     return "\n".join(lines) + "\n"

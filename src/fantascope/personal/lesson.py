@@ -27,7 +27,7 @@ LESSONS: dict[str, dict[str, dict[str, Any]]] = {
         "lora": _DRAWN | _LORA | {"targets": "all", "steps": 600, "rate": 3e-3, "optimiser": "muon", "cooldown": 0.4},
         "dreambooth": _DRAWN | {"steps": 300, "rate": 1.5e-3, "optimiser": "muon", "cooldown": 0.4},
         "textual-inversion": _DRAWN
-        | {"tokens": 8, "steps": 300, "rate": 5e-3, "prior": 0.0, "class_pictures": 0, "companions": 0},
+        | {"tokens": 16, "steps": 600, "rate": 1e-2, "prior": 0.0, "class_pictures": 0, "companions": 0},
     },
     "sd1": {
         "lora": _PHOTOS | _LORA | {"steps": 800, "rate": 1e-4},
