@@ -85,12 +85,13 @@ def _taken(ref: str, name: str, gallery: Any, files: bool) -> Artifact:
     except InvalidPicture as error:
         raise InvalidPicture(f"{path}: {error.message}", param=name, hint=error.hint) from error
     except InvalidValue as error:
-        told = f"{said} is no file here, and no id: {error.message}"
+        told = f"{said} is no {'file here, and no ' if files else ''}id: {error.message}"
         raise InvalidValue(told, param=name, hint=error.hint) from error
     except NotFound as error:
         why = error.message if len(error.message) <= 2 * LONGEST_SHOWN else "no id is so long."
-        told = f"{said} is neither a file nor a picture of the gallery: {why}"
-        raise NotFound(told, param=name, hint="fantascope gallery list") from error
+        missing = "neither a file nor a picture" if files else "no picture"
+        told = f"{said} is {missing} of the gallery: {why}"
+        raise NotFound(told, param=name, hint="fantascope gallery list" if files else None) from error
 
 
 def _bytes(path: Path) -> bytes:

@@ -11,7 +11,9 @@ at least three pairs are in it and it is no longer than `MAX_SETTINGS`.
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,16 +84,18 @@ def parameters_of(receipt: Receipt) -> Parameters:
     if receipt.private or "prompt" not in receipt.request:
         return Parameters()
     request, main, loras = receipt.request, main_weight(receipt.ran.weights), _worn(receipt, ADAPTER)
-    sampler, schedule = str(request.get("sampler")), str(request.get("schedule"))
+    sampler, schedule, varied = str(request.get("sampler")), str(request.get("schedule")), variation(request)
     rows: list[tuple[str, Any]] = [
         ("Steps", request.get("steps")),
         ("Sampler", SAMPLERS.get(sampler, sampler)),
         ("Schedule type", SCHEDULES.get(schedule, schedule)),
         ("CFG scale", _number(request.get("guidance"))),
-        ("Seed", request.get("seed")),
+        ("Seed", request.get("seed") if varied is None else request.get("anchor")),
         ("Size", f"{request.get('width')}x{request.get('height')}"),
         ("Model hash", main.sha256[:10] if main else None),
         ("Model", receipt.spec.get("name")),
+        ("Variation seed", None if varied is None else request.get("seed")),
+        ("Variation seed strength", varied),
         ("Clip skip", (request.get("clip_skip") or 0) + 1 if request.get("clip_skip") else None),
         ("Lora hashes", ", ".join(f"{name}: {short}" for name, short, _ in loras) or None),
         ("TI hashes", ", ".join(f"{name}: {short}" for name, short, _ in _worn(receipt, EMBEDDING)) or None),
@@ -103,6 +107,18 @@ def parameters_of(receipt: Receipt) -> Parameters:
         negative=_trimmed(str(request.get("negative_prompt") or "")),
         settings={key: str(value) for key, value in rows if value is not None},
     )
+
+
+def variation(request: Mapping[str, Any]) -> float | None:
+    """Return how far a picture's start is from its anchor's, as A1111 counts it: a share of the arc between them.
+
+    Ours mixes `sqrt(1 - c^2)` of the anchor's noise with c of the seed's own, which is there for c = sin(share of 90°).
+    None where it started from its own noise alone.
+    """
+    chaos = request.get("chaos")
+    if chaos is None or request.get("anchor") is None:
+        return None
+    return round(math.asin(float(chaos)) * 2 / math.pi, 4)
 
 
 def _worn(receipt: Receipt, kind: str) -> list[tuple[str, str, float]]:

@@ -1,0 +1,1 @@
+"""The wire of the OpenAI Images API: scripts are translated to requests, and events back."""

@@ -1,0 +1,121 @@
+"""How much a real server takes, and how long it waits."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from tests.serve.conftest import TOKEN, Running
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server with little patience."""
+    options = ("--patience", "1", "--rate", "120", "--waiting", "3", "--most-bytes", "100000", "--paused")
+    running = Running(tmp_path_factory.mktemp("strict") / "home", *options)
+    yield running
+    running.stop()
+
+
+def connect(server: Running) -> socket.socket:
+    place = urlsplit(server.url)
+    assert place.hostname is not None
+    connection = socket.create_connection((place.hostname, place.port))
+    connection.settimeout(15)
+    return connection
+
+
+def answered(connection: socket.socket) -> bytes:
+    said = b""
+    while part := connection.recv(65536):
+        said += part
+    return said
+
+
+def test_a_head_that_drips_is_hung_up_on(strict: Running) -> None:
+    since = time.monotonic()
+    with connect(strict) as connection:
+        try:
+            for byte in b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" * 10:
+                connection.send(bytes([byte]))
+                time.sleep(0.05)
+        except OSError:
+            pass
+    assert time.monotonic() - since < 8
+
+
+def test_a_second_head_that_drips_is_hung_up_on(strict: Running) -> None:
+    with connect(strict) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"200 OK" in connection.recv(65536)
+        connection.sendall(b"GET /heal")
+        since = time.monotonic()
+        assert answered(connection) == b""
+        assert time.monotonic() - since < 8
+
+
+@pytest.mark.parametrize("bytes_a_second", [0, 20])
+def test_a_body_that_does_not_come_is_refused(strict: Running, bytes_a_second: int) -> None:
+    with connect(strict) as connection:
+        connection.sendall(
+            b"POST /v1/fantascope/imagine HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n"
+            b"Authorization: Bearer " + TOKEN.encode() + b"\r\n\r\n"
+        )
+        try:
+            for _ in range(10 * bytes_a_second):
+                connection.send(b"x")
+                time.sleep(1 / bytes_a_second)
+        except OSError:
+            pass
+        said = b""
+        try:
+            said = answered(connection)
+        except ConnectionResetError:
+            assert bytes_a_second > 0
+    assert b"408" in said.partition(b"\r\n")[0] or (bytes_a_second > 0 and said == b"")
+
+
+def test_more_bytes_than_are_taken_are_refused_before_they_are_read(strict: Running) -> None:
+    with strict.client() as client:
+        reply = client.post("/v1/fantascope/imagine", content=b"x" * 200_000)
+    assert reply.status_code == 413
+    assert "100000" in reply.json()["error"]["message"]
+
+
+def test_jobs_that_wait_are_counted(strict: Running) -> None:
+    token = strict.user("waiter")
+    with strict.client(token) as client:
+        for k in range(3):
+            assert client.post("/v1/fantascope/imagine", json={"prompt": f"a cat {k}"}).status_code == 202
+        full = client.post("/v1/fantascope/imagine", json={"prompt": "a cat"})
+        assert full.status_code == 429
+        assert int(full.headers["Retry-After"]) >= 1
+        first = client.get("/v1/fantascope/jobs").json()["data"][0]["id"]
+        assert client.post(f"/v1/fantascope/jobs/{first}/cancel").json()["status"] == "cancelled"
+        assert client.post("/v1/fantascope/imagine", json={"prompt": "a cat"}).status_code == 202
+        assert client.get("/v1/fantascope/account").json()["held"] == 3
+
+
+def test_who_asks_too_often_is_told_when_to_come_back(strict: Running) -> None:
+    token, waits = strict.user("hasty"), []
+    with strict.client(token) as client, strict.client(strict.user("calm")) as calm:
+        for _ in range(90):
+            reply = client.get("/v1/fantascope/account")
+            if reply.status_code == 429:
+                waits.append(int(reply.headers["Retry-After"]))
+        assert waits, "60 in a burst are allowed, 90 are not"
+        assert max(waits) <= 2
+        assert calm.get("/v1/fantascope/account").status_code == 200
+
+
+def test_paths_of_this_machine_stay_here(strict: Running) -> None:
+    with strict.client(strict.user("curious")) as client:
+        picture: Any = {"prompt": "a cat", "model": "echo", "controls": [{"kind": "canny", "picture": "/etc/passwd"}]}
+        reply = client.post("/v1/fantascope/imagine", json=picture)
+        assert reply.status_code in (400, 404)
+        assert str(strict.home) not in reply.text
+        assert "root:" not in reply.text
