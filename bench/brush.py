@@ -26,6 +26,9 @@ from tools import environment, warn_if_busy
 LIMIT = 16.0
 """Milliseconds of a frame."""
 
+LINES, STEPS = 20, 12
+"""Lines of the zigzag, and moves of the mouse in each: some 40 px of the screen in a frame, as a fast hand does."""
+
 WATCH = """() => {
   const { desk } = fantascope, { board } = desk, rows = [];
   const screen = board.base.getNativeCanvasElement().getContext("2d"), { moved, flush } = board;
@@ -133,8 +136,8 @@ def stroke(page: Any) -> list[list[float]]:
     page.evaluate(WATCH)
     page.mouse.move(left, top)
     page.mouse.down()
-    for k in range(1, 9):
-        page.mouse.move(right if k % 2 else left, top + (bottom - top) * k / 8, steps=40)
+    for k in range(1, LINES + 1):
+        page.mouse.move(right if k % 2 else left, top + (bottom - top) * k / LINES, steps=STEPS)
     rows: list[list[float]] = page.evaluate("watched()")
     page.mouse.up()
     page.wait_for_timeout(200)

@@ -32,7 +32,10 @@ from fantascope.gallery.tables import metadata
 PROGRAMS = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)), None)
 INITDB = shutil.which("initdb") or (str(PROGRAMS) if PROGRAMS is not None else None)
 
-pytestmark = pytest.mark.skipif(INITDB is None, reason="PostgreSQL is not installed: no initdb here")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(INITDB is None, reason="PostgreSQL is not installed: no initdb here"),
+]
 
 Place = Callable[[str], str]
 

@@ -42,7 +42,6 @@ class Running:
             "--json",
             "--token",
             TOKEN,
-            *self.options,
         ]
         environ = (
             os.environ | {"FANTASCOPE_HOME": str(self.home), "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": ""} | self.env

@@ -29,6 +29,8 @@ from fantascope.cli import (
     personalise,
     policy,
     prompt,
+    serve,
+    studio,
     train,
     train_report,
 )
@@ -61,6 +63,8 @@ app.command("doctor", help="Say what this machine can do and why a choice was ma
 app.add_typer(policy.app, name="policy")
 app.add_typer(prompt.app, name="prompt")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(serve.app, name="serve")
+app.command("studio")(studio.studio)
 train_report.app.command("detector")(detector.detector)
 app.command("personalise")(personalise.personalise)
 app.add_typer(train_report.app, name="train")

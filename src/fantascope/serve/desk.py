@@ -348,8 +348,13 @@ class Desk:
     def counts(self) -> dict[str, int]:
         """Return how many jobs wait and run, of everybody."""
         live = list(self._records.live())
-        running = sum(1 for record in live if record.status == "running")
+        running = sum(self._begun(record) for record in live)
         return {"running": running, "queued": len(live) - running}
+
+    def _begun(self, record: Record) -> bool:
+        """Say whether a job is worked on; one that a worker has may still wait."""
+        last = self.hub.last(record.id)
+        return record.status == "running" and last is not None and last.kind != "queued"
 
     # Work
 
@@ -415,8 +420,8 @@ class Desk:
         last = self.hub.last(record.id) if status in ("queued", "running") else None
         if last is not None and last.kind in ENDS:  # it ended a moment ago, and is just being written down
             status, outcome = last.kind, {"error": last.data["error"]}
-        elif status == "running" and (last is None or last.kind == "queued"):
-            status = "queued"  # a worker has it, and has not begun
+        elif status == "running" and not self._begun(record):
+            status = "queued"
         return Job(
             id=record.id,
             account=order["account"],

@@ -172,3 +172,15 @@ def test_a_paused_queue_begins_nothing(own: httpx.Client, server: Any) -> None:
     finally:
         own.post("/queue/resume")
     assert server.done(job)["status"] == "done"
+
+
+def test_hanging_up_on_a_stream_is_no_bug(server: Any) -> None:
+    before = server.log.read_text().count("a bug of ours")
+    with server.client() as client:
+        for _ in range(3):
+            job = client.post("/v1/fantascope/imagine", json={"prompt": "a whale", "n": 4, "steps": 30}).json()["id"]
+            with client.stream("GET", f"/v1/fantascope/jobs/{job}/events") as stream:
+                next(stream.iter_lines())
+            client.post(f"/v1/fantascope/jobs/{job}/cancel")
+        time.sleep(1)
+    assert server.log.read_text().count("a bug of ours") == before

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Annotated, Any
 
+from anyio import CancelScope
 from fastapi import APIRouter, Depends, Query
 from fastapi import Request as Http
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -288,8 +289,8 @@ async def _stream(http: Http, server: Server, caller: Caller, job: Job, after: i
                 yield said(f"{boot}-{OVER if alone else event.n}", event.kind, await _facts(event))
                 coming = asyncio.ensure_future(anext(told))
         finally:
-            if not coming.done():
-                coming.cancel()
+            coming.cancel()
+            with CancelScope(shield=True):  # who hung up is not waited for, but the generator has to stand still
                 await asyncio.wait({coming})
 
 
