@@ -225,6 +225,7 @@ def shipped(tmp_path: Path) -> Path:
     return adapters.written(tmp_path / "wash.safetensors", out, **{"modelspec.title": "Wash"})
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("warm")
 def test_the_whole_way_on_the_command_line(shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def say(*words: str) -> str:

@@ -94,6 +94,7 @@ def receipt_of(artifact: Artifact) -> Any:
 # Chains
 
 
+@pytest.mark.slow
 def test_fifty_turns_leave_alone_what_none_of_them_touched(studio: Studio, tmp_path: Path) -> None:
     """A conversation of fifty turns: small regions all around a middle that is never touched."""
     first = one(studio, Imagine(prompt="a meadow", width=224, height=224, seed=1))

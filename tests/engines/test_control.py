@@ -145,6 +145,7 @@ def test_engines_that_cannot_be_steered_are_passed_over(home: Path) -> None:
         choose(SPECS["echo"], asked, Settings(home=home))
 
 
+@pytest.mark.slow
 def test_both_engines_steer_the_embedded_checkpoint_alike(warm: Path) -> None:
     """The network that ships, on graphs and on modules: the same picture."""
     spec = SPECS["embedded"]

@@ -181,6 +181,7 @@ def test_a_whole_picture_equals_the_latent_engines(warm: Path) -> None:
     latent.close()
 
 
+@pytest.mark.slow
 def test_the_int8_graph_is_near_and_as_exact(folder: Path, warm: Path) -> None:
     """Calibrated on one prompt: its noisy steps within a tenth of float32's, the same alone and in a batch."""
     from tokenizers import Tokenizer

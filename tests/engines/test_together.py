@@ -119,6 +119,7 @@ def test_what_must_be_painted_alone_has_no_key(request_: Any) -> None:
     assert batch_key(request_) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("runtime", "precision", "threads"),
     [

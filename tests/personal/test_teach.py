@@ -177,6 +177,7 @@ def test_a_word_learnt_by_textual_inversion(tmp_path: Path, photos: Path, family
     assert np.abs(plain - with_it).mean() > 0.1
 
 
+@pytest.mark.slow
 def test_a_checkpoint_by_dreambooth(tmp_path: Path, photos: Path) -> None:
     settings = home(tmp_path / "home", "sd1")
     done, _ = taught(lesson(photos, method="dreambooth", rate=1e-2, ema=0.9), settings)
@@ -191,6 +192,7 @@ def test_a_checkpoint_by_dreambooth(tmp_path: Path, photos: Path) -> None:
         taught(lesson(photos), settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more", [{"text": True, "dora": True}, {"checkpointing": True}, {"gamma": 5.0, "dropped": 0.5}]
 )
@@ -221,6 +223,7 @@ def test_a_killed_lesson_ends_in_the_same_bytes(tmp_path: Path, photos: Path, fo
     assert cut.path.read_bytes() == whole.path.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_stopped_lesson_is_not_mixed_with_another(tmp_path: Path, photos: Path) -> None:
     settings = home(tmp_path / "home", "sd1")
     with Studio(settings) as studio:
@@ -233,6 +236,7 @@ def test_a_stopped_lesson_is_not_mixed_with_another(tmp_path: Path, photos: Path
     assert [event.step for event in events if isinstance(event, Learning)] == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_class_pictures_are_painted_once(tmp_path: Path, photos: Path) -> None:
     settings = home(tmp_path / "home", "sd1")
     taught(lesson(photos), settings)
@@ -374,6 +378,7 @@ def test_class_pictures_and_sheets_are_judged(tmp_path: Path, photos: Path) -> N
         list(teach(lesson(photos, kind="cat", name="moki"), studio))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("warm")
 def test_on_the_command_line(tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The embedded checkpoint, two steps; then the adapter paints."""

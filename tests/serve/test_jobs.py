@@ -104,6 +104,7 @@ def test_cancelling_keeps_what_was_made_and_refunds_the_rest(server: Any) -> Non
         client.post(f"/v1/fantascope/jobs/{retried.json()['id']}/cancel")
 
 
+@pytest.mark.slow
 def test_paused_jobs_wait_also_over_a_restart_and_then_go_on(fresh: Any) -> None:
     with fresh.client() as client:
         assert client.post("/v1/fantascope/queue/pause").json()["paused"]
@@ -143,6 +144,7 @@ def test_killed_in_the_middle_a_job_ends_as_if_nothing_had_been(fresh: Any) -> N
         assert (balance.used, balance.held) == (16, 0)
 
 
+@pytest.mark.slow
 def test_stopping_lets_short_work_end_and_long_work_go_on_later(fresh: Any) -> None:
     with fresh.client() as client:
         job = submit(client, SLOW | {"n": 64})["id"]

@@ -67,6 +67,7 @@ def _commands() -> list[list[str]]:
     return [line.split()[1:] for line in joined.splitlines() if line.startswith("fantascope ")]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_the_recipe_in_miniature(tmp_path: Path, root: Path, vocabulary: Path, forks: Forks) -> None:  # noqa: F811
     """Every command is a process of its own, as in a shell."""

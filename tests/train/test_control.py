@@ -338,6 +338,7 @@ def test_a_kind_of_ones_own_from_triples(tmp_path: Path, say: Say, build: Callab
     assert "circle" in refused["message"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_from_drawings_to_a_control_network(tmp_path: Path, root: Path, say: Say) -> None:  # noqa: F811
     pytest.importorskip("cv2")

@@ -65,6 +65,7 @@ def _steps(events: Iterator[Any]) -> list[int]:
     return [event.step for event in events if np.isfinite(event.loss)]
 
 
+@pytest.mark.slow
 def test_from_pictures_to_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for user in (text, watch):  # the same text encoder ten times: it is read once
         monkeypatch.setattr(user, "load_text_encoder", cache(load_text_encoder))

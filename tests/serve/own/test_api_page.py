@@ -16,12 +16,12 @@ PAGE = Path(__file__).parents[3] / "docs" / "api.md"
 
 
 @pytest.mark.skipif(shutil.which("curl") is None or shutil.which("bash") is None, reason="curl is not here")
-def test_the_commands_of_the_page_do_what_it_says(server: Any, tmp_path: Path) -> None:
+def test_the_commands_of_the_page_do_what_it_says(fresh: Any, tmp_path: Path) -> None:
     text = PAGE.read_text("utf-8")
     blocks = [block for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL) if "fantascope serve" not in block]
     assert len(blocks) >= 9
-    script = "\n".join(blocks).replace("http://127.0.0.1:7860", server.url)
-    environ = os.environ | {"TOKEN": server.token}
+    script = "\n".join(blocks).replace("http://127.0.0.1:7860", fresh.url)
+    environ = os.environ | {"TOKEN": fresh.token}
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, env=environ, capture_output=True)
     assert done.returncode == 0, done.stdout.decode()[-2000:] + done.stderr.decode()[-2000:]
     assert len(json.loads((tmp_path / "form.json").read_text())["artifacts"]) == 2

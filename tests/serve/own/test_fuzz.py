@@ -17,6 +17,7 @@ LONG = ("POST /jobs", "POST /judge", "POST /prompt/explain")
 """Operations for which the generator takes long to understand the schema; so it does for most tasks."""
 
 
+@pytest.mark.slow
 def test_no_operation_fails_whatever_is_sent(server: Any) -> None:
     fuzzer = runpy.run_path(str(BENCH))["Fuzzer"](server.url, server.token)
     tasks = [f"POST /{task}{rest}" for task in REQUESTS if task != "upscale" for rest in ("", "/quote")]
