@@ -20,6 +20,8 @@ from fantascope.provenance.verify import signed_record
 CAT = "a red cat on the grass"
 SMALL: dict[str, Any] = {"width": 128, "height": 128, "steps": 4, "seed": 7}
 
+pytestmark = pytest.mark.slow
+
 
 def api_of(server: Any, token: str | None = None) -> webuiapi.WebUIApi:
     told = {"username": "anyone", "password": token or server.token}

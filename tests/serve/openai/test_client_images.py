@@ -15,6 +15,8 @@ import pytest
 from PIL import Image
 from tests.serve.openai.drawn import opened, png
 
+pytestmark = pytest.mark.slow
+
 
 def bytes_of(image: Any) -> bytes:
     """Return the file of a picture of a reply."""

@@ -20,6 +20,8 @@ CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM.exists(), reason="no Chromium here")]
 
 API = "/v1/fantascope"
+SETTLED = 600
+"""Milliseconds after which colours that change with the theme stand still."""
 AXE = Path(__file__).parent / "vendor/axe.min.js"
 PROMPT = "oil painting of a red car and an automobile, warm light, zorgblat"
 MARKS = """() => [...document.querySelectorAll('.im-back mark')].map((one) => [one.className, one.textContent])"""
@@ -315,11 +317,13 @@ def test_nothing_serious_stands_in_the_way_of_anybody(visit: Callable[..., Visit
         fold.click()
     found = {"light": one.serious()}
     one.page.emulate_media(color_scheme="dark")
+    one.page.wait_for_timeout(SETTLED)
     found["dark"] = one.serious()
     one.go(f"picture/{car}")
     one.page.wait_for_selector(".pi-verdict")
     one.page.locator(".pi-more summary").click()
     found["picture, dark"] = one.serious()
     one.page.emulate_media(color_scheme="light")
+    one.page.wait_for_timeout(SETTLED)
     found["picture, light"] = one.serious()
     assert not any(found.values()), found
