@@ -15,7 +15,18 @@ from tests.serve.conftest import TOKEN, Running
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A server with little patience."""
-    options = ("--patience", "1", "--rate", "120", "--waiting", "3", "--most-bytes", "100000", "--paused")
+    options = (
+        "--patience",
+        "1",
+        "--rate",
+        "120",
+        "--waiting",
+        "3",
+        "--most-bytes",
+        "100000",
+        "--paused",
+        "--log-prompts",
+    )
     running = Running(tmp_path_factory.mktemp("strict") / "home", *options)
     yield running
     running.stop()
@@ -112,6 +123,17 @@ def test_who_asks_too_often_is_told_when_to_come_back(strict: Running) -> None:
         assert waits, "60 in a burst are allowed, 90 are not"
         assert max(waits) <= 2
         assert calm.get("/v1/fantascope/account").status_code == 200
+
+
+def test_the_log_shows_what_people_wrote_only_where_it_was_told_to(strict: Running, server: Running) -> None:
+    for running in (strict, server):
+        with running.client() as client:
+            client.post(
+                "/v1/fantascope/imagine", json={"prompt": "a whispering teapot", "model": "echo"}
+            ).raise_for_status()
+            client.get("/v1/fantascope/account").raise_for_status()
+    assert "a whispering teapot" in strict.log.read_text()
+    assert "teapot" not in server.log.read_text()
 
 
 def test_paths_of_this_machine_stay_here(strict: Running) -> None:

@@ -20,7 +20,6 @@ from fantascope.errors import InvalidValue, MissingExtra, StorageError
 if TYPE_CHECKING:
     from fantascope.serve.kit import Server
     from fantascope.serve.options import Options
-    from fantascope.studio import Studio
 
 app = typer.Typer(invoke_without_command=True, help="Answer over HTTP: our own API, OpenAI's and A1111's.")
 app.add_typer(people.app, name="users")
@@ -61,7 +60,7 @@ def serve(
     if context.invoked_subcommand is not None:
         return
     needs()
-    from fantascope.serve.options import MIB, Options
+    from fantascope.serve.options import MIB
 
     given = {
         "host": host or None,
@@ -84,12 +83,24 @@ def serve(
         "log_prompts": log_prompts or None,
         "page": page,
     }
-    options = Options(**{option: value for option, value in given.items() if value is not None})  # type: ignore[arg-type]
-    options.check()
+    options = options_of(given)
     if check:
         _check(options, as_json)
         return
     run(options, as_json, greet)
+
+
+def options_of(given: dict[str, Any]) -> Options:
+    """Return options of what was given; what is None has its default.
+
+    Raises:
+        InvalidValue: one cannot be meant.
+    """
+    from fantascope.serve.options import Options
+
+    options = Options(**{option: value for option, value in given.items() if value is not None})
+    options.check()
+    return options
 
 
 def needs() -> None:
@@ -98,16 +109,6 @@ def needs() -> None:
 
     if any(find_spec(module) is None for module in ("fastapi", "uvicorn", "dbos", "prometheus_client", "multipart")):
         raise MissingExtra("The server", "serve")
-
-
-def _studio(options: Options) -> Studio:
-    """Return the operator's studio, whose engines put requests of several people into one batch."""
-    from fantascope.engines.together import SharedEngines
-    from fantascope.studio import Studio
-
-    studio = Studio(files=False)
-    studio.__dict__["engines"] = SharedEngines(studio.settings, memory=options.idle_memory)
-    return studio
 
 
 Greet = Callable[["Greeting"], None]
@@ -138,11 +139,11 @@ def run(options: Options, as_json: bool, say: Greet) -> None:
 
     import uvicorn
 
-    from fantascope.serve.app import create_app
+    from fantascope.serve.app import SharedStudio, create_app
     from fantascope.serve.people import new_token
     from fantascope.serve.wire import patient
 
-    studio = _studio(options)
+    studio = SharedStudio(options.idle_memory)
     chosen = options.token or studio.settings.token
     options = replace(options, token=chosen or new_token())
     options.check()
@@ -169,7 +170,7 @@ def run(options: Options, as_json: bool, say: Greet) -> None:
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)  # uvicorn stops by them, and raises them again afterwards
-    server = _Server(config, application.state.server, bool(chosen), as_json, say)
+    server = _server(config, application.state.server, bool(chosen), as_json, say)
     try:
         server.run()
     finally:
@@ -180,34 +181,26 @@ def run(options: Options, as_json: bool, say: Greet) -> None:
     os._exit(0)
 
 
-def _server_class() -> Any:
+def _server(config: Any, parts: Any, known: bool, as_json: bool, say: Greet) -> Any:
+    """Return uvicorn's server, which says where it listens once it does."""
     import uvicorn
 
-    class Server(uvicorn.Server):
-        """Says where it listens once it does."""
-
-        def __init__(self, config: Any, parts: Any, known: bool, as_json: bool, say: Greet) -> None:
-            super().__init__(config)
-            self._parts, self._known, self._as_json, self._say = parts, known, as_json, say
+    class Listening(uvicorn.Server):
+        """Tells of itself."""
 
         async def startup(self, sockets: Any = None) -> None:
+            told = parts.options
             try:
                 await super().startup(sockets)
             except SystemExit:
-                told = self._parts.options
                 raise StorageError(
                     f"{told.host}:{told.port} cannot be listened on.", hint="Is it in use? --port 0 takes a free one."
                 ) from None
             if self.started:
                 port = self.servers[0].sockets[0].getsockname()[1]
-                url = _url(self._parts.options, port)
-                self._say(Greeting(self._parts, url, self._known, self._as_json))
+                say(Greeting(parts, _url(told, port), known, as_json))
 
-    return Server
-
-
-def _Server(*arguments: Any) -> Any:  # noqa: N802
-    return _server_class()(*arguments)
+    return Listening(config)
 
 
 def _url(options: Options, port: int) -> str:
@@ -256,9 +249,10 @@ def _check(options: Options, as_json: bool) -> None:
     """
     import socket
 
+    from fantascope.serve.app import SharedStudio
     from fantascope.serve.records import Records
 
-    studio = _studio(options)
+    studio = SharedStudio(options.idle_memory)
     facts: dict[str, Any] = {"home": str(studio.settings.home)}
     with studio:
         facts["gallery"] = studio.settings.database.partition("://")[0] or "files"

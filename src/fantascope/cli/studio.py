@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from fantascope.cli.lines import emit
-from fantascope.cli.serve import JSON_HELP, Greeting, needs, run, warn
+from fantascope.cli.serve import JSON_HELP, Greeting, needs, options_of, run, warn
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104
 """Addresses to listen on that a browser cannot open, and what it opens instead."""
@@ -32,7 +32,7 @@ def studio(
 ) -> None:
     """Open the studio in a browser: everything that `serve` answers is there too. Ctrl-C stops it."""
     needs()
-    from fantascope.serve.options import MIB, Options
+    from fantascope.serve.options import MIB
 
     given = {
         "host": host or None,
@@ -44,9 +44,7 @@ def studio(
         "workers": workers or None,
         "idle_memory": idle_memory * MIB if idle_memory else None,
     }
-    options = Options(**{option: value for option, value in given.items() if value is not None})  # type: ignore[arg-type]
-    options.check()
-    run(options, as_json, lambda it: _welcome(it, browser))
+    run(options_of(given), as_json, lambda it: _welcome(it, browser))
 
 
 def _welcome(it: Greeting, browser: bool) -> None:

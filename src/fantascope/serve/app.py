@@ -7,7 +7,8 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi import Request as Http
@@ -33,6 +34,9 @@ from fantascope.serve.places import unplaced
 from fantascope.serve.sessions import Sessions
 from fantascope.studio import Studio
 
+if TYPE_CHECKING:
+    from fantascope.engines.load import Engines
+
 log = logging.getLogger("fantascope.serve")
 
 Reply = Callable[[FantascopeError], tuple[int, dict[str, Any]]]
@@ -46,11 +50,30 @@ WIRES: tuple[tuple[str, Reply], ...] = (
 """How each wire says an error, by the beginning of the path; the first that fits."""
 
 
+class SharedStudio(Studio):
+    """The operator's studio, whose engines put requests of several people into one batch.
+
+    Args:
+        idle_memory: As in `Options`.
+    """
+
+    def __init__(self, idle_memory: int | None = None) -> None:
+        super().__init__(files=False)
+        self._idle_memory = idle_memory
+
+    @cached_property
+    def engines(self) -> Engines:
+        """The cache of loaded weights; see `engines.together`."""
+        from fantascope.engines.together import SharedEngines
+
+        return SharedEngines(self.settings, memory=self._idle_memory)
+
+
 def create_app(studio: Studio, options: Options | None = None) -> FastAPI:
     """Return the application of a studio, ready for an ASGI server. One process may run one at a time.
 
     Args:
-        studio: The operator's; its engines should be `SharedEngines`, or nothing shares a batch.
+        studio: The operator's; a `SharedStudio`, or nothing shares a batch.
         options: Whom it answers and how much it takes.
     """
     told = options if options is not None else Options()

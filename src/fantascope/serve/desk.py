@@ -222,6 +222,8 @@ class Desk:
             self._records.add(name, order)
         except BaseException:
             studio.gallery.release(hold)
+            with self._guard:
+                self._admitted.pop(name, None)
             raise
         return self.get(caller, name) if key is not None else self._job(Record(name, "queued", order), caller)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import logging
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -28,6 +29,8 @@ from fantascope.serve.options import Options
 from fantascope.serve.people import Caller, People
 from fantascope.serve.sessions import Sessions
 from fantascope.studio import Studio
+
+log = logging.getLogger(__name__)
 
 MARK = "X-Fantascope"
 """Header that the page in a browser sends with everything: a page elsewhere cannot, so nothing is done in its name."""
@@ -81,7 +84,11 @@ class Server:
         self.rate.take(caller.account, long / TEXT_A_REQUEST)
         key, priority = key_of(http), priority_of(http)
         key = f"{key}/{part}" if key is not None and part else key
-        return await off(lambda: self.desk.submit(caller, request, key=key, priority=priority, again=again))
+        job = await off(lambda: self.desk.submit(caller, request, key=key, priority=priority, again=again))
+        if self.options.log_prompts:
+            said = [[name, text] for name, text in request.walk(TEXT)]
+            log.info(json.dumps({"job": job.id, "account": caller.account, "task": request.task, "said": said}))
+        return job
 
     async def make(self, http: Http, caller: Caller, request: Request) -> tuple[Job, list[Artifact]]:
         """Accept a request, wait until it is done, and return the job and its pictures in their order.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
+
+from fantascope.engines.memory import resident
 
 if TYPE_CHECKING:
     from fantascope.serve.desk import Desk
@@ -60,13 +61,6 @@ class _State:
             waiting.add_metric([state], count)
         yield waiting
         yield GaugeMetricFamily("fantascope_paused", "Whether the queue is paused", value=float(self._desk.paused))
-        yield GaugeMetricFamily("fantascope_resident_bytes", "Resident memory of the process", value=resident())
-
-
-def resident() -> float:
-    """Return the process's resident memory in bytes (where the system does not say, the most it ever had)."""
-    try:
-        with open("/proc/self/statm") as file:  # noqa: PTH123
-            return float(int(file.read().split()[1]) * resource.getpagesize())
-    except OSError:
-        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * 1024
+        held = resident()
+        if held is not None:
+            yield GaugeMetricFamily("fantascope_resident_bytes", "Resident memory of the process", value=held)

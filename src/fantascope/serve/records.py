@@ -101,8 +101,7 @@ class Records:
             ) from error
 
     def _launch(self, url: str) -> None:
-        from dbos import DBOS
-        from dbos._serialization import DBOSPortableJSONSerializer
+        from dbos import DBOS, DBOSPortableJSONSerializer
 
         logging.getLogger("dbos").addFilter(_told_otherwise)
         config: Any = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import math
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.serve.a1111.shelf import Shelf, encoded
 
 from fantascope.errors import Cancelled, FantascopeError, InvalidValue, PolicyRefused, TooMany, UnknownName
 from fantascope.provenance.infotext import variation
@@ -32,26 +32,6 @@ from fantascope.spec import SPECS
 
 EMBEDDED, SD15, ECHO, FLUX = (SPECS[name] for name in ("embedded", "sd15", "echo", "flux-schnell"))
 CAT = {"prompt": "a cat"}
-
-
-def encoded(picture: Image.Image) -> str:
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()
-
-
-class Shelf:
-    """Keeps pictures as the gallery would, by a number."""
-
-    def __init__(self) -> None:
-        self.kept: list[tuple[bytes, str | None]] = []
-
-    def __call__(self, data: bytes, task: str | None) -> str:
-        self.kept.append((data, task))
-        return f"picture-{len(self.kept)}"
-
-    def open(self, ref: str) -> Any:
-        return np.asarray(Image.open(io.BytesIO(self.kept[int(ref.rpartition("-")[2]) - 1][0])))
 
 
 def imagined(body: dict[str, Any], wish: Wish = Wish(EMBEDDED)) -> translate.Plan:

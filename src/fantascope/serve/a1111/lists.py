@@ -14,13 +14,13 @@ import fantascope.serve.a1111.names as names
 import fantascope.serve.a1111.styles as styles
 import fantascope.serve.a1111.units as units
 from fantascope.adapter import Adapter, collection
+from fantascope.engines.memory import resident
 from fantascope.errors import AccessDenied, Unsupported
 from fantascope.provenance.infotext import SCHEDULES
 from fantascope.request import Imagine
 from fantascope.serve.a1111.replies import reply
 from fantascope.serve.a1111.runs import board_of
 from fantascope.serve.kit import caller_of, off, server_of
-from fantascope.serve.metrics import resident
 from fantascope.serve.operations import operator_of
 from fantascope.serve.people import Caller
 from fantascope.spec import Spec, find_spec
@@ -131,7 +131,7 @@ async def cmd_flags(http: Http, caller: Caller = Depends(caller_of)) -> Response
 async def memory(caller: Caller = Depends(caller_of)) -> Response:
     """Return the memory of this process, bytes."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    used = int(resident())
+    used = resident() or 0
     return reply({"ram": {"free": total - used, "used": used, "total": total}, "cuda": {"error": "unavailable"}})
 
 
