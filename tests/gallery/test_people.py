@@ -132,3 +132,15 @@ def test_who_is_looked_up_by_hash_and_compared_in_constant_time(
     assert gallery.people.who(token) is not None and gallery.people.who("fs-" + "x" * 43) is None
     assert len(compared) == 2 and compared[0][0] == compared[0][1] and compared[1][1] == "0" * 64
     assert all(len(part) == 64 and token not in part for pair in compared for part in pair)
+
+
+def test_what_is_known_of_a_token_is_found_by_the_token(gallery: Gallery) -> None:
+    gallery.people.add("ann", "free")
+    first, second = gallery.people.issue("ann", "laptop"), gallery.people.issue("ann", "laptop")
+    found = [gallery.people.token(one) for one in (first, second)]
+    assert [one.label for one in found] == ["laptop", "laptop"]
+    assert sorted(one.id for one in found) == sorted(one.id for one in gallery.people.tokens("ann"))
+    gallery.people.revoke(found[0].id)
+    assert gallery.people.token(first).revoked is not None
+    with pytest.raises(NotFound):
+        gallery.people.token("fs-" + "x" * 43)

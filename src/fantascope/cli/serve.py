@@ -139,8 +139,8 @@ def run(options: Options, as_json: bool, say: Greet) -> None:
 
     import uvicorn
 
+    from fantascope.gallery.people import new_token
     from fantascope.serve.app import SharedStudio, create_app
-    from fantascope.serve.people import new_token
     from fantascope.serve.wire import patient
 
     studio = SharedStudio(options.idle_memory)

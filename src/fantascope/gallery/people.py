@@ -125,7 +125,7 @@ class People:
             raise InvalidValue(
                 f"A token is good for more than 0 and at most {MAX_DAYS:g} days, not {days!r}.", param="days"
             )
-        token, now = PREFIX + secrets.token_urlsafe(32), self._clock()
+        token, now = new_token(), self._clock()
         expires = None if days is None else stamp(now + timedelta(days=days))
         row = {"id": os.urandom(8).hex(), "label": label, "digest": _digest(token), "created": stamp(now)}
         with self._database.write() as tx:
@@ -147,6 +147,18 @@ class People:
         if row is None or not same or row.disabled or row.revoked is not None:
             return None
         return None if row.expires is not None and row.expires <= stamp(self._clock()) else _person(row)
+
+    def token(self, token: str) -> Token:
+        """Return what is known of a token, good or not, found by its hash.
+
+        Raises:
+            NotFound: nobody was ever given it.
+        """
+        with self._database.read() as tx:
+            row = tx.execute(sa.select(tokens).where(tokens.c.digest == _digest(token))).first()
+        if row is None:
+            raise NotFound("Nobody was ever given this token.", param="token")
+        return _token(row)
 
     def tokens(self, name: str) -> Tokens:
         """Return the tokens ever issued to a person, oldest first, without what would let anybody use them.
@@ -174,6 +186,11 @@ class People:
             now = self._clock()
             tx.execute(tokens.update().where(tokens.c.id == token_id).values(revoked=stamp(now)))
         return replace(_token(row), revoked=now)
+
+
+def new_token() -> str:
+    """Return a token that nobody can guess: 256 random bits."""
+    return PREFIX + secrets.token_urlsafe(32)
 
 
 def _known(tx: sa.Connection, name: str) -> Person:

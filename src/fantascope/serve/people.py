@@ -6,7 +6,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import secrets
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -81,11 +80,6 @@ class People:
             while len(self._studios) > STUDIOS:
                 self._studios.popitem(last=False)[1].close()
         return studio
-
-
-def new_token() -> str:
-    """Return a token that nobody can guess: 256 random bits."""
-    return "fs-" + secrets.token_urlsafe(32)
 
 
 def _token_of(authorization: str | None) -> str | None:

@@ -82,12 +82,8 @@ class Sessions:
             with self._guard:
                 self._write({**self._read(), _digest(secret): self._clock() + LIFE})
             return f"op.{secret}"
-        people = self._people.register
-        with self._guard:
-            before = {one.id for one in people.tokens(caller.account)}
-            token = people.issue(caller.account, LABEL, LIFE / DAY)
-            new = [one for one in people.tokens(caller.account) if one.id not in before and one.label == LABEL]
-        return f"{new[-1].id}.{token}"
+        token = self._people.register.issue(caller.account, LABEL, LIFE / DAY)
+        return f"{self._people.register.token(token).id}.{token}"
 
     def caller(self, value: str) -> Caller:
         """Return whose session the value of a cookie is.

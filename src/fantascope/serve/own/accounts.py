@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -37,7 +36,6 @@ router = APIRouter(prefix=PREFIX)
 
 NAME = re.compile(r"[a-z0-9._-]{1,64}", re.ASCII)
 TOKEN_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
-_issuing = threading.Lock()
 
 
 @router.get("/account", response_model=Account, responses=replies(), operation_id="get_account")
@@ -138,11 +136,8 @@ async def issue(http: Http, name: str, caller: Caller = Depends(operator_of)) ->
     checked_id(name, NAME, "person")
 
     def work() -> NewToken:
-        with _issuing:
-            before = {one.id for one in people.tokens(name)}
-            token = people.issue(name, body.label, body.days)
-            new = [one for one in people.tokens(name) if one.id not in before and one.label == body.label][-1]
-        return NewToken(**_token(new).model_dump(), token=token)
+        token = people.issue(name, body.label, body.days)
+        return NewToken(**_token(people.token(token)).model_dump(), token=token)
 
     made = (await off(work)).model_dump(mode="json")
     return JSONResponse(made, 201, {"Cache-Control": "no-store"})
