@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from fantascope.errors import NotFound
+from fantascope.serve.fetch import FieldError
 from fantascope.serve.openai.asked import Asked, Route, model_of, read
-from fantascope.serve.openai.fields import FieldError, Fields
+from fantascope.serve.openai.fields import Fields
 from fantascope.serve.openai.plan import Plan, plan_edit, plan_generation, plan_variation, smaller
 from fantascope.serve.openai.rules import RULES
 from fantascope.serve.openai.sizes import fit, works

@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 from fantascope.artifact import Artifact
 from fantascope.errors import AccessDenied, InvalidPicture
 from fantascope.gallery import pictures
-from fantascope.serve.openai.fetch import fetched
+from fantascope.serve.fetch import fetched
 from fantascope.tasks.pixels import Pixels, open_pixels
 
 JUST, CROP, FILL, LATENT = 0, 1, 2, 3

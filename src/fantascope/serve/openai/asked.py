@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from fantascope.request import Format
-from fantascope.serve.openai.fields import FieldError, Fields, missing
+from fantascope.serve.fetch import FieldError
+from fantascope.serve.openai.fields import Fields, missing
 from fantascope.serve.openai.rules import GPT_FIELDS, SOME_HAVE, Replied, Rules, Size
 from fantascope.serve.openai.table import Known, Table
 from fantascope.spec import Spec

@@ -7,18 +7,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fantascope.errors import InvalidValue
+from fantascope.serve.fetch import FieldError
 
 _WHOLE = re.compile(r"[+-]?\d{1,12}")
 LONGEST_SHOWN = 60
-
-
-class FieldError(InvalidValue):
-    """A field is wrong. `said` is the code by which the original says it."""
-
-    def __init__(self, message: str, param: str, said: str = "invalid_value", *, hint: str | None = None) -> None:
-        super().__init__(message, param=param, hint=hint)
-        self.said = said
 
 
 class Fields:

@@ -11,8 +11,9 @@ from starlette.responses import Response
 from fantascope.artifact import SUFFIXES
 from fantascope.errors import FantascopeError, InvalidPicture, NotFound
 from fantascope.gallery.records import Entry
+from fantascope.serve.fetch import FieldError
 from fantascope.serve.kit import caller_of, off, read_form, server_of
-from fantascope.serve.openai.fields import FieldError, Fields, missing
+from fantascope.serve.openai.fields import Fields, missing
 from fantascope.serve.openai.uploads import artifact_of, bodies, file_id
 from fantascope.serve.people import Caller
 

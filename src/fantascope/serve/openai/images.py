@@ -10,9 +10,10 @@ from fastapi import APIRouter, Depends
 from fastapi import Request as Http
 from starlette.responses import Response
 
+from fantascope.serve.fetch import FieldError
 from fantascope.serve.kit import Server, caller_of, off, read_form, read_json, server_of
 from fantascope.serve.openai.asked import Asked, model_of, read
-from fantascope.serve.openai.fields import FieldError, Fields
+from fantascope.serve.openai.fields import Fields
 from fantascope.serve.openai.plan import (
     Plan,
     plan_edit,

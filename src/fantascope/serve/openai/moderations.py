@@ -15,9 +15,9 @@ from fantascope.errors import InvalidPicture
 from fantascope.gallery.pictures import inspect
 from fantascope.receipt import Verdict
 from fantascope.request import MAX_TEXT
+from fantascope.serve.fetch import FieldError, fetched
 from fantascope.serve.kit import caller_of, off, read_json, server_of
-from fantascope.serve.openai.fetch import fetched
-from fantascope.serve.openai.fields import FieldError, Fields, missing
+from fantascope.serve.openai.fields import Fields, missing
 from fantascope.serve.openai.rules import MIB
 from fantascope.serve.people import Caller
 from fantascope.studio import Studio

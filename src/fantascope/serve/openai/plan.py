@@ -9,8 +9,8 @@ from typing import Any
 
 from fantascope.errors import UnclearInstruction
 from fantascope.request import Blend, Cutout, Edit, Fill, Imagine, Request, Upscale, Vary
+from fantascope.serve.fetch import FieldError
 from fantascope.serve.openai.asked import Asked
-from fantascope.serve.openai.fields import FieldError
 from fantascope.serve.openai.rules import Size
 from fantascope.serve.openai.sizes import MOST, fit
 from fantascope.serve.openai.table import Table

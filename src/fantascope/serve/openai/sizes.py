@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fantascope.serve.openai.fields import FieldError
+from fantascope.serve.fetch import FieldError
 from fantascope.serve.openai.rules import Rules, Size
 from fantascope.spec import Spec
 

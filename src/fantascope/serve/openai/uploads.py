@@ -10,9 +10,9 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from fantascope.errors import InvalidPicture, NotFound
+from fantascope.serve.fetch import FieldError, fetched
 from fantascope.serve.kit import Server
-from fantascope.serve.openai.fetch import fetched
-from fantascope.serve.openai.fields import FieldError, missing
+from fantascope.serve.openai.fields import missing
 from fantascope.serve.openai.rules import MIB, RULES, Rules, Size
 from fantascope.serve.people import Caller
 

@@ -170,8 +170,7 @@ def picture_id(server: Server, caller: Caller, field: str, value: str, sent: byt
 
 
 def _fetched(url: str, server: Server, field: str) -> bytes:
-    from fantascope.serve.openai.fetch import fetched
-    from fantascope.serve.openai.fields import FieldError
+    from fantascope.serve.fetch import FieldError, fetched
 
     try:
         return fetched(url, server.options.fetch_hosts, server.options.most_bytes, field)

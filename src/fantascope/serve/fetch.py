@@ -10,12 +10,20 @@ import ssl
 from collections.abc import Sequence
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from fantascope.serve.openai.fields import FieldError
+from fantascope.errors import InvalidValue
 
 SECONDS = 10.0
 """Patience with another server, for every byte."""
 
 _DATA = re.compile(r"data:([a-zA-Z0-9.+/-]*)((?:;[a-zA-Z0-9=._-]+)*),", re.ASCII)
+
+
+class FieldError(InvalidValue):
+    """A field is wrong. `said` is the code by which OpenAI's API says it; the other wires have no such."""
+
+    def __init__(self, message: str, param: str, said: str = "invalid_value", *, hint: str | None = None) -> None:
+        super().__init__(message, param=param, hint=hint)
+        self.said = said
 
 
 def fetched(url: str, hosts: Sequence[str], most: int, param: str) -> bytes:
