@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from collections.abc import Iterator
@@ -9,7 +10,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from starlette.responses import JSONResponse
+from starlette.types import Message, Receive, Scope, Send
 from tests.serve.conftest import TOKEN, Running
+
+from fantascope.serve.limits import Bodies
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +95,36 @@ def test_a_body_that_does_not_come_is_refused(strict: Running, bytes_a_second: i
         except ConnectionResetError:
             assert bytes_a_second > 0
     assert b"408" in said.partition(b"\r\n")[0] or (bytes_a_second > 0 and said == b"")
+
+
+@pytest.mark.parametrize("held", ["before it is read", "while it is read"])
+def test_a_server_that_is_held_up_does_not_blame_the_client(held: str) -> None:
+    read: list[bytes] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if held == "before it is read":
+            time.sleep(0.5)
+        read.append((await receive())["body"])
+
+    async def ask() -> None:
+        came = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        async def receive() -> Message:
+            await came.wait()
+            return {"type": "http.request", "body": b"a cat", "more_body": False}
+
+        async def send(message: Message) -> None:
+            raise AssertionError(message)
+
+        loop.call_later(0.05, came.set)
+        if held == "while it is read":
+            loop.call_later(0.04, time.sleep, 0.5)
+        bodies = Bodies(app, most=1000, patience=0.2, refuse=lambda scope, error: JSONResponse(error.message, 408))
+        await bodies({"type": "http", "headers": []}, receive, send)
+
+    asyncio.run(ask())
+    assert read == [b"a cat"]
 
 
 def test_more_bytes_than_are_taken_are_refused_before_they_are_read(strict: Running) -> None:
