@@ -13,9 +13,10 @@ from tests.homes import lend
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-# A run must not fail by luck: the same examples every time, unless `--hypothesis-profile explore` looks for new ones.
-settings.register_profile("steady", derandomize=True)
-settings.register_profile("explore", derandomize=False, print_blob=True)
+# A run must not fail by luck: the same examples every time, unless `--hypothesis-profile explore` looks for new ones,
+# and no deadline, which a busy machine would miss.
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.register_profile("explore", derandomize=False, deadline=None, print_blob=True)
 settings.load_profile("steady")
 
 

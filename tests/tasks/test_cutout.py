@@ -179,9 +179,9 @@ def test_a_maze_takes_no_more_than_moments() -> None:
     for k in range(2, 200, 4):
         maze[k, k - 2 : 400 - k] = maze[399 - k, k : 400 - k] = False
         maze[k : 400 - k, 399 - k] = maze[k + 4 : 400 - k, k] = False
-    started = time.perf_counter()
+    started = time.process_time()
     assert _joined(maze)[0, 0]
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 def test_healing_lets_no_other_thing_bleed_in() -> None:

@@ -75,9 +75,9 @@ def test_a_large_snake_takes_no_more_than_moments() -> None:
     for k in range(0, 4096, 128):
         alpha[k : k + 64] = 255
         alpha[k : k + 128, (-64 if k % 256 else 0) : (None if k % 256 else 64)] = 255
-    started = time.perf_counter()
+    started = time.process_time()
     assert main_part(alpha, np.ones((16, 16), np.float32)).any()
-    assert time.perf_counter() - started < 12
+    assert time.process_time() - started < 12
 
 
 def test_the_model_shows_where_a_thing_is(painter: Studio, elephant: Artifact) -> None:

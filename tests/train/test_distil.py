@@ -244,17 +244,24 @@ def test_a_graph_shares_its_weights_and_is_rounded_like_the_base(folder: Path, h
     assert (folder / "unet" / "few.onnx").stat().st_size < 150_000
     with pytest.raises(Unsupported, match="int8"):
         GraphEngine.load(_spec(folder), Choice("graph", "cpu", "int8", (), "openvino"), Settings(home=home))
-    export_int8(folder, input_ranges(folder, ["red cat"], 4, 1.0, few=True), few=True)
+    for few in (True, False):
+        export_int8(folder, input_ranges(folder, ["red cat"], 4, 1.0, few=few), few=few)
     settings, request = Settings(home=home, threads=1), tiny.ask("red cat", steps=4, guidance=1.0)
-    said = {}
-    for precision in ("fp32", "int8"):
-        engine = GraphEngine.load(_spec(folder), Choice("graph", "cpu", precision, (), "openvino"), settings)
+
+    def said(spec: Spec, precision: str) -> Any:
+        engine = GraphEngine.load(spec, Choice("graph", "cpu", precision, (), "openvino"), settings)
         network = engine.network(request, engine.encode_text(["red cat"], request))
-        said[precision] = network(np.random.default_rng(0).standard_normal((1, 4, 8, 8)).astype(np.float32), 749.0)
-        assert any(weight.path == FEW for weight in engine.ran().weights)
+        out = network(np.random.default_rng(0).standard_normal((1, 4, 8, 8)).astype(np.float32), 749.0)
+        assert any(weight.path == FEW for weight in engine.ran().weights) == (spec.delta is not None)
         engine.close()
-    difference = np.linalg.norm(said["int8"] - said["fp32"]) / np.linalg.norm(said["fp32"])
-    assert 0 < difference < 0.1
+        return out
+
+    def lost(spec: Spec) -> float:
+        exact = said(spec, "fp32")
+        return float(np.linalg.norm(said(spec, "int8") - exact) / np.linalg.norm(exact))
+
+    # How much depends on the processor: one without VNNI adds pairs of products in 16 bits.
+    assert 0 < lost(_spec(folder)) < max(0.1, 1.5 * lost(_spec(folder, delta=None)))
 
 
 def _other_base(folder: Path) -> None:

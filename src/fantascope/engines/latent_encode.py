@@ -113,7 +113,7 @@ class Encoder:
 def encode(
     encoder: Encoder, texts: Sequence[str | Weighted], skip: int, last: bool, device: torch.device
 ) -> tuple[Tensor, Any]:
-    """Encode texts.
+    """Encode texts, each by itself, in as many windows as the longest needs: the same bits in any company.
 
     Args:
         skip: Layers left out at the end (CLIP skip; 0 leaves none).
@@ -124,24 +124,10 @@ def encode(
         States `(B, N * window, D)`, and the pooled states `(B, P)` of each text's first window, or None when the
         encoder projects none. Weights of words do not change pooled states.
     """
-    if any(isinstance(text, Weighted) for text in texts):
-        return _encode_weighted(encoder, texts, skip, last, device)
-    windows, mask = encoder.windows([text for text in texts if isinstance(text, str)])
-    batch, count, width = windows.shape
-    out = encoder.run(windows.flatten(0, 1), mask.flatten(0, 1), device)
-    states, pooled = _layer(encoder, out, skip, last), getattr(out, "text_embeds", None)
-    if pooled is not None:
-        pooled = pooled.view(batch, count, -1)[:, 0]
-    return states.reshape(batch, count * width, -1), pooled
-
-
-def _encode_weighted(
-    encoder: Encoder, texts: Sequence[str | Weighted], skip: int, last: bool, device: torch.device
-) -> tuple[Tensor, Any]:
-    """Encode texts of which some have weights, each by itself, in as many windows as the longest needs."""
     cuts = [encoder.cut(text) for text in texts]
     count, blank = max(map(len, cuts)), encoder.cut("")
-    empty, _ = encode(encoder, [""], skip, last, device)
+    heavy = any(isinstance(text, Weighted) for text in texts)
+    empty = _encode_plain(encoder, "", 1, skip, last, device)[0] if heavy else None
     pooled: list[Tensor] = []
 
     def run(rows: Sequence[Sequence[int]], hidden: Sequence[Sequence[bool]]) -> Tensor:
@@ -159,7 +145,7 @@ def _encode_weighted(
     rows = []
     for text, windows in zip(texts, cuts, strict=True):
         if isinstance(text, Weighted):
-            rows.append(weighed(windows + blank * (count - len(windows)), empty[0], run))
+            rows.append(weighed(windows + blank * (count - len(windows)), empty, run))
             continue
         states, own = _encode_plain(encoder, text, count, skip, last, device)
         rows.append(states)

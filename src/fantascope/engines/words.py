@@ -103,7 +103,7 @@ class Words:
         count = max([len(each) for each in plain] + [len(each) for each in heavy])
         filled = [each + [[self._begin, self._end]] * (count - len(each)) if each else [] for each in plain]
         different = list(dict.fromkeys(tuple(row) for each in filled for row in each))
-        encoded = dict(zip(different, self._encode([list(row) for row in different], WINDOW), strict=True))
+        encoded = {row: self._encode([row], WINDOW)[0] for row in different}  # each alone: the same bits in any company
         return np.stack(
             [
                 np.concatenate([encoded[tuple(row)] for row in each]) if each else self._weighed(windows, count)
