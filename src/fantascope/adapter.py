@@ -47,6 +47,7 @@ class Adapter(BaseModel):
         scaling: What a peft configuration beside or inside the file says of alpha; empty where it says nothing.
         metadata: The file's metadata, as read.
         created: When it was added, ISO 8601, UTC.
+        owner: Account whose it is, as an artifact has owners; empty where it is everybody's of the installation.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,9 +74,14 @@ class Adapter(BaseModel):
     scaling: dict[str, dict[str, float | bool | dict[str, float]]] = Field(default_factory=dict)
     metadata: dict[str, str] = Field(default_factory=dict)
     created: str = ""
+    owner: str = ""
 
     def __hash__(self) -> int:
         return hash((self.name, self.sha256))
+
+    def seen_by(self, account: str | None) -> bool:
+        """Say whether an account sees and uses it; None is who runs the installation, and sees all."""
+        return account is None or self.owner in ("", account)
 
     @property
     def kind(self) -> str:
@@ -102,8 +108,12 @@ def read_adapter(path: Path) -> Adapter:
         raise InvalidValue(f"{path} is no record of an adapter: {error}.", param="adapters") from error
 
 
-def collection(folder: Path) -> dict[str, Adapter]:
-    """Return the adapters of a collection by name; a record that cannot be read is left out with a warning."""
+def collection(folder: Path, account: str | None = None) -> dict[str, Adapter]:
+    """Return the adapters of a collection by name; a record that cannot be read is left out with a warning.
+
+    Args:
+        account: Who asks: others' own are left out. None is who runs the installation.
+    """
     found: dict[str, Adapter] = {}
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
         try:
@@ -111,20 +121,23 @@ def collection(folder: Path) -> dict[str, Adapter]:
         except InvalidValue as error:
             log.warning("%s Remove it: fantascope adapters remove %s", error.message, path.stem)
             continue
-        if adapter.name == path.stem:
-            found[adapter.name] = adapter
-        else:
+        if adapter.name != path.stem:
             log.warning("%s takes the name %r and is left out.", path, adapter.name)
+        elif adapter.seen_by(account):
+            found[adapter.name] = adapter
     return found
 
 
-def find_adapter(name: str, folder: Path) -> Adapter:
+def find_adapter(name: str, folder: Path, account: str | None = None) -> Adapter:
     """Return the adapter of this name. Raises as `find_adapters`."""
-    return find_adapters((name,), folder)[0]
+    return find_adapters((name,), folder, account)[0]
 
 
-def find_adapters(names: Iterable[str], folder: Path) -> list[Adapter]:
+def find_adapters(names: Iterable[str], folder: Path, account: str | None = None) -> list[Adapter]:
     """Return the adapters of these names: the folder is listed once, and their records alone are read.
+
+    Args:
+        account: As of `collection`: what is another's is not there.
 
     Raises:
         UnknownName: there is none of one name; the nearest names are offered.
@@ -133,9 +146,10 @@ def find_adapters(names: Iterable[str], folder: Path) -> list[Adapter]:
     known = {path.stem: path for path in folder.glob("*.json")}
     found = []
     for name in names:
-        if name not in known:
-            raise UnknownName("adapter", name, known, param="adapters", hint="fantascope adapters list")
-        adapter = read_adapter(known[name])
+        adapter = read_adapter(known[name]) if name in known else None
+        if adapter is None or not adapter.seen_by(account):
+            offered = known if account is None else collection(folder, account)
+            raise UnknownName("adapter", name, offered, param="adapters", hint="fantascope adapters list")
         if adapter.name != name:
             raise InvalidValue(f"{known[name]} is the record of {adapter.name!r}.", param="adapters")
         found.append(adapter)

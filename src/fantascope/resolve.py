@@ -305,7 +305,7 @@ def adapters_of(request: Any, settings: Settings) -> list[Adapter]:
         return []
     from fantascope.adapter import find_adapters
 
-    return find_adapters([applied.name for applied in request.adapters], settings.adapters)
+    return find_adapters([applied.name for applied in request.adapters], settings.adapters, settings.sees)
 
 
 def _adapters(fields: dict[str, Any], spec: Spec, settings: Settings) -> None:
@@ -320,7 +320,8 @@ def _adapters(fields: dict[str, Any], spec: Spec, settings: Settings) -> None:
     for name in names:
         if names.count(name) > 1:
             raise InvalidValue(f"The adapter {name!r} is given twice; give it once, with one weight.", param="adapters")
-    for applied, adapter in zip(fields["adapters"], find_adapters(names, settings.adapters), strict=True):
+    found = find_adapters(names, settings.adapters, settings.sees)
+    for applied, adapter in zip(fields["adapters"], found, strict=True):
         if adapter.family != spec.family:
             raise InvalidValue(
                 f"The adapter {adapter.name!r} was made for {adapter.base!r} ({adapter.family}) and does not fit "

@@ -32,6 +32,7 @@ class Settings:
         language_key: The key sent to it (`FANTASCOPE_LANGUAGE_KEY`).
         database: SQLAlchemy URL of a PostgreSQL database for the gallery's index, its ledger and the server's jobs;
             empty keeps them in files under `home` (`FANTASCOPE_DATABASE`).
+        guest: Whether `user` is somebody who does not run the installation: only what is shared or theirs is seen then.
         token: Token of the operator of a server; empty has one made at every start (`FANTASCOPE_TOKEN`).
     """
 
@@ -49,6 +50,7 @@ class Settings:
     language_model: str = ""
     language_key: str = field(default="", repr=False)
     database: str = field(default="", repr=False)
+    guest: bool = False
     token: str = field(default="", repr=False)
 
     @classmethod
@@ -77,6 +79,11 @@ class Settings:
             database=env.get("FANTASCOPE_DATABASE", ""),
             token=env.get("FANTASCOPE_TOKEN", ""),
         )
+
+    @property
+    def sees(self) -> str | None:
+        """Whose adapters are seen beside the shared ones; None sees all."""
+        return self.user if self.guest else None
 
     @property
     def gallery(self) -> Path:

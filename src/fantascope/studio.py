@@ -81,13 +81,13 @@ class Studio:
         self.files = files
         self._lent: tuple[str, ...] = ()
 
-    def of(self, account: str, plan: str) -> Studio:
-        """Return a studio for another account, with the same engines, keys and open gallery.
+    def of(self, account: str, plan: str, *, guest: bool = True) -> Studio:
+        """Return a studio for another account, with the same engines, keys and open gallery, good while this is open.
 
         It sees what that account owns, its ledger is that account's, the rules have the strictness of the plan, and
-        a picture is named by its id alone, never by a file of this machine. It is good as long as this one is open.
+        a picture is named by its id alone, never by a file of this machine. Who is no `guest` sees all adapters.
         """
-        other = Studio(replace(self.settings, user=account, plan=plan), judges=self._judges, files=False)
+        other = Studio(replace(self.settings, user=account, plan=plan, guest=guest), judges=self._judges, files=False)
         other.__dict__ |= {"gallery": self.gallery.of(account, plan), "engines": self.engines}
         other._lent = ("gallery", "engines")
         return other
@@ -205,7 +205,7 @@ class Studio:
         self.engines.prefetch(job.spec, job.choice, job.request)
         _import_ahead()
         verdicts = (*self.judge(job.request, job.spec), *self._judge_pictures(job.request))
-        return Admitted(job, verdicts, self._quote(job, job.request.n))
+        return Admitted(job, verdicts, self.quote(job, job.request.n))
 
     def hold(self, admitted: Admitted, ticket: str | None = None) -> str:
         """Reserve what an admitted request costs and return the hold; with a ticket it outlives this process.
@@ -230,7 +230,7 @@ class Studio:
         started = time.perf_counter()
         job, verdicts = admitted.job, admitted.verdicts
         wanted = job.request.n if recorded is None else 1
-        quote = admitted.quote if recorded is None else self._quote(job, 1)
+        quote = admitted.quote if recorded is None else self.quote(job, 1)
         done = {} if ticket is None else self.gallery.outcomes(ticket)
         if ticket is not None and len(done) == wanted:
             yield from (self.gallery.get(done[index]) for index in sorted(done))
@@ -258,17 +258,17 @@ class Studio:
         finally:
             self.gallery.release(hold)
 
-    def judge(self, request: Request, spec: Spec) -> tuple[Verdict, ...]:
+    def judge(self, request: Request, spec: Spec, *, log: bool = True) -> tuple[Verdict, ...]:
         """Judge every text of a resolved request, and the licences of the Spec and of the adapters.
 
         Raises:
-            PolicyRefused: the first verdict that refuses.
+            PolicyRefused: the first verdict that refuses; with `log`, it can be appealed against.
         """
         used: list[Any] = [spec, *adapters_of(request, self.settings)]
         licences = [self.policy.check_licence(one, commercial=self.settings.commercial) for one in used]
         found = [*licences, *self.policy.judge_request(request, embed=self.embed)]
         case = Case.of_texts(request.task, request.walk(TEXT), private=getattr(request, "private", False))
-        return self.docket.settle(found, case)
+        return self.docket.settle(found, case, log=log)
 
     def _judge_pictures(self, request: Request) -> tuple[Verdict, ...]:
         """Judge every picture that was handed in with a request."""
@@ -362,12 +362,12 @@ class Studio:
     def _perform(self, job: Job, engine: Engine) -> Iterator[Step | Output]:
         from fantascope.tasks import task_of
 
-        events = task_of(job.request.task)(job.request, engine, self.gallery.get)
-        with closing(events):  # type: ignore[type-var]
+        with closing(task_of(job.request.task)(job.request, engine, self.gallery.get)) as events:  # type: ignore[type-var]
             yield from events
 
     @staticmethod
-    def _quote(job: Job, n: int) -> float:
+    def quote(job: Job, n: int) -> float:
+        """Return what n pictures of a resolved request cost, credits."""
         from fantascope.policy.cost import quote
 
         return float(quote(job.request.replace(n=n), job.spec))

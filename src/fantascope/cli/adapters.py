@@ -117,6 +117,7 @@ def show(name: Name, as_json: Json = False) -> None:
         ("consent", adapter.consent or "nothing is said"),
         ("parents", ", ".join(adapter.parents) or "-"),
         ("samples", adapter.samples or "-"),
+        ("owner", adapter.owner or "everybody"),
         ("added", adapter.created),
         ("sha256", adapter.sha256),
         ("A1111 hash", adapter.data_sha256[:12]),
@@ -126,6 +127,16 @@ def show(name: Name, as_json: Json = False) -> None:
         print(f"{plain(key):<11} {plain(value, 160)}")
     if len(adapter.metadata) > MOST_METADATA:
         print(f"… and {len(adapter.metadata) - MOST_METADATA} more entries of metadata (--json)")
+
+
+@app.command()
+def share(name: Name) -> None:
+    """Let everybody on a server use an adapter that somebody taught there; until then it is theirs alone."""
+    from fantascope.engines.adapters.collection import change_adapter
+    from fantascope.settings import Settings
+
+    change_adapter(name, Settings.from_env(), owner="")
+    print(f"{name} is everybody's")
 
 
 @app.command()

@@ -8,71 +8,58 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
 from fantascope.cli.data import Json, say
 from fantascope.cli.stages import Stages
+from fantascope.personal.asked import NOT_OF_LESSONS, Personalise
 
-
-def _given(kind: Any, help_: str, *flags: str, default: Any = None, **limits: Any) -> tuple[Any, Any]:
-    """The annotation and the default of an option; one that was not given is None."""
-    plain = kind if default is not None else kind | None
-    return Annotated[plain, typer.Option(*flags, help=help_, show_default=default not in (None, ""), **limits)], default
-
-
-OPTIONS: dict[str, tuple[Any, Any]] = {
-    "name": (
-        Annotated[str, typer.Option("--name", help="the word that will stand for the subject; it means nothing yet")],
-        inspect.Parameter.empty,
-    ),
-    "kind": (
-        Annotated[str, typer.Option("--class", help="what the subject is: dog, mug, alien …")],
-        inspect.Parameter.empty,
-    ),
-    "licence": _given(str, "SPDX id of what is made: that of your photos", default=""),
-    "consent": _given(str, 'who says yes to this, in a sentence: "I took these photos"', default=""),
-    "people": _given(str, 'who is shown and agrees, if photos show people: "It is me"', default=""),
-    "method": _given(str, "lora, dreambooth or textual-inversion", default="lora"),
-    "base": _given(str, "name of the model to teach (fantascope models list)"),
-    "steps": _given(int, "training steps", min=1),
-    "batch": _given(int, "pictures of the subject a step", min=1),
-    "rate": _given(float, "highest learning rate", min=0),
-    "targets": _given(str, "layers that LoRA changes: attention, all-linear or all"),
-    "rank": _given(int, "rank of the LoRA factors", min=1, max=512),
-    "alpha": _given(float, "scale of the LoRA factors; the rank if not given", min=0.001),
-    "dropout": _given(float, "dropout before the LoRA factors", min=0, max=0.9),
-    "text": _given(bool, "LoRA in the text encoders, too", "--text-encoder/--no-text-encoder"),
-    "dora": _given(bool, "LoRA that learns a magnitude of every output, too", "--dora/--no-dora"),
-    "tokens": _given(int, "vectors of a textual inversion", min=1, max=16),
-    "prior": _given(float, "weight of pictures of the class; 0 uses none", min=0, max=10),
-    "class_pictures": _given(int, "pictures of the class, painted once", min=0, max=2000),
-    "class_batch": _given(int, "pictures of the class a step", min=1),
-    "variants": _given(int, "pictures made of a photo on a plain ground, on other grounds", min=1, max=100),
-    "companions": _given(int, "pictures made of the subject beside other things; 0 makes none", min=0, max=500),
-    "ema": _given(float, "decay of a running mean of the weights; 0 keeps none", min=0, max=0.9999),
-    "warmup": _given(int, "steps over which the rate rises from 0", min=0),
-    "cooldown": _given(float, "share of the steps, at the end, over which it falls to 0", min=0, max=1),
-    "decay": _given(float, "weight decay", min=0),
-    "gamma": _given(float, "gamma of min-SNR weighting; 0 is off", "--min-snr", min=0),
-    "dropped": _given(float, "share of captions left out", min=0, max=1),
-    "lean": _given(float, "below 1, noisy times are learnt more often", min=0.1, max=10),
-    "optimiser": _given(str, "adamw, muon, or adamw8bit (needs bitsandbytes)"),
-    "precision": _given(str, "bf16 (autocast) or fp32"),
-    "checkpointing": _given(bool, "less memory, more time", "--checkpointing", default=False),
-    "device": _given(str, "cpu or cuda; a GPU where there is one if not given"),
-    "seed": _given(int, "seeds weights, noise and grounds", default=0, min=0),
-    "run": _given(Path, "folder of state, log and sheets; FANTASCOPE_HOME/lessons/NAME if not given"),
-    "out": _given(Path, "folder for the checkpoint of dreambooth"),
-    "pictures": _given(int, "steps between two sheets of fixed prompts", min=1),
-    "save": _given(int, "steps between two saves", "--save-every", min=1),
-    "report": _given(int, "steps between two lines", "--report-every", default=10, min=1),
-    "samples": _given(int, "pictures of the sealed sample grid; 0 paints none", default=6, min=0, max=8),
-    "skip_unreadable": _given(bool, "go on without broken photos", "--skip-unreadable", default=False),
-    "restart": _given(bool, "begin anew where a run was stopped", "--restart", default=False),
+FLAGS = {
+    "kind": "--class",
+    "text": "--text-encoder/--no-text-encoder",
+    "dora": "--dora/--no-dora",
+    "gamma": "--min-snr",
+    "checkpointing": "--checkpointing",
+    "save": "--save-every",
 }
-"""Field of a lesson -> its option; what is not given has the default of the base and the method."""
+"""Fields of a lesson whose option has another name, or a word for no."""
+
+
+def _option(name: str, field: Any) -> tuple[Any, Any]:
+    """The annotation and the default of the option of a field; one that was not given is None."""
+    kind = next((one for one in get_args(field.annotation) if one is not type(None)), field.annotation)
+    kind = str if get_origin(kind) is Literal or isinstance(kind, str) else kind
+    limits = {side: getattr(mark, how) for mark in field.metadata for side, how in BOUNDS if hasattr(mark, how)}
+    required = field.is_required()
+    default = inspect.Parameter.empty if required else field.default
+    flag = FLAGS.get(name, f"--{name.replace('_', '-')}")
+    if kind not in (int, float):
+        limits = {}
+    told = typer.Option(flag, help=field.description, show_default=default not in (None, ""), **limits)
+    return Annotated[kind if default is not None or required else kind | None, told], default
+
+
+def _local(kind: Any, help_: str, *flags: str, default: Any = None, **limits: Any) -> tuple[Any, Any]:
+    plain = kind if default is not None else kind | None
+    return Annotated[plain, typer.Option(*flags, help=help_, show_default=default is not None, **limits)], default
+
+
+BOUNDS = (("min", "ge"), ("max", "le"))
+OPTIONS: dict[str, tuple[Any, Any]] = {
+    name: _option(name, field) for name, field in Personalise.model_fields.items() if name not in NOT_OF_LESSONS
+}
+"""Field of a lesson -> its option, as the request says; not given, it has the default of the base and the method."""
+
+OPTIONS |= {
+    "device": _local(str, "cpu or cuda; a GPU where there is one if not given"),
+    "run": _local(Path, "folder of state, log and sheets; FANTASCOPE_HOME/lessons/NAME if not given"),
+    "out": _local(Path, "folder for the checkpoint of dreambooth"),
+    "report": _local(int, "steps between two lines", "--report-every", default=10, min=1),
+    "skip_unreadable": _local(bool, "go on without broken photos", "--skip-unreadable", default=False),
+    "restart": _local(bool, "begin anew where a run was stopped", "--restart", default=False),
+}
 
 
 def personalise(**told: Any) -> None:

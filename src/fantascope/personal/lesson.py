@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fantascope.errors import InvalidValue, LicenceMissing, UnknownName, Unsupported
-from fantascope.request import Picture, Request, Text
+from fantascope.request import Request, Text
 from fantascope.spec import Spec
 
 METHODS = ("lora", "dreambooth", "textual-inversion")
 PRECISIONS = ("fp32", "bf16")
 OPTIMISERS = ("adamw", "muon", "adamw8bit")
+TARGETS = ("attention", "all-linear", "all")
 
 _LESSON: dict[str, Any] = {"ema": 0.0, "warmup": 20, "cooldown": 0.3, "decay": 0.0, "gamma": 0.0, "dropped": 0.0}
 _LESSON |= {"lean": 1.0, "optimiser": "adamw", "precision": "bf16", "variants": 1, "prior": 1.0, "text": False}
@@ -42,7 +43,7 @@ LEARNT_FROM_PHOTOS = ("sd1", "sd2", "sdxl")
 """Families whose captions say `a photo of`."""
 
 
-class Personalise(Request):
+class Words(Request):
     """The words of a lesson, as policy judges them; the photos are judged as pixels."""
 
     task: Literal["personalise"] = "personalise"
@@ -50,7 +51,6 @@ class Personalise(Request):
     kind: Text
     texts: tuple[Text, ...] = ()
     consent: Text
-    photos: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ class Lesson:
         pictures, save, report: Steps between two sheets, saves and lines.
         samples: Pictures of the sealed grid that the adapter's record names, at most 8; 0 paints none.
         skip_unreadable, restart: Go on without broken photos; begin anew where a run was stopped.
+        owner: Account whose adapter it becomes; empty makes it everybody's of the installation.
+        ticket: Name of the job that it is: what was painted under it is paid once, however often it is begun again.
     """
 
     photos: tuple[Path, ...]
@@ -126,6 +128,8 @@ class Lesson:
     samples: int = 6
     skip_unreadable: bool = False
     restart: bool = False
+    owner: str = ""
+    ticket: str | None = None
 
 
 def defaults_of(spec: Spec, method: str) -> dict[str, Any]:
@@ -174,7 +178,7 @@ def resolved(lesson: Lesson, spec: Spec) -> Lesson:
     for value, known, kind in (
         (filled.optimiser, OPTIMISERS, "optimiser"),
         (filled.precision, PRECISIONS, "precision"),
-        (filled.targets, ("attention", "all-linear", "all"), "targets"),
+        (filled.targets, TARGETS, "targets"),
     ):
         if value is not None and value not in known:
             raise UnknownName(kind, value, known, param=kind)

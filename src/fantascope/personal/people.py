@@ -55,7 +55,7 @@ def check_people(photos: list[Photo], weights: Path, said: str) -> tuple[int | N
     if not shown:
         return 0, "The photos show no people, as far as a detector sees."
     some = f"{len(shown)} photo{'s' * (len(shown) != 1)} show{'s' * (len(shown) == 1)} a person"
-    names = ", ".join(photo.path.name for photo in shown)
+    names = ", ".join(Path(photo.name).name for photo in shown)
     if not said.strip():
         raise LicenceMissing(
             f"{some} ({names}), and nothing says who it is and that they agree. The sentence is kept in the record.",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -43,17 +45,47 @@ FREE = (0.02, 0.85)
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where a photo comes from.
+
+    Attributes:
+        name: What messages call it.
+        read: Returns its bytes; may raise what reading a file raises.
+        caption: What is said of it; empty if nothing is.
+    """
+
+    name: str
+    read: Callable[[], bytes]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one photo.
+
+    Attributes:
+        name: As its source says.
+        verdict: good; enlarged, which is good enough; left out as same (file) or alike; or refused as small or broken.
+        text: Why, in a sentence; empty where it is good.
+    """
+
+    name: str
+    verdict: Literal["good", "enlarged", "same", "alike", "small", "broken"]
+    text: str = ""
+
+
+@dataclass(frozen=True)
 class Photo:
     """One photo of the subject.
 
     Attributes:
-        path: Where it was.
+        name: What messages call it: the path it was at.
         sha256: Of the file.
         pixels: (H, W, 3) or (H, W, 4) uint8, upright sRGB.
         caption: What `photo.txt` beside it says; empty if there is none.
     """
 
-    path: Path
+    name: str
     sha256: str
     pixels: Pixels
     caption: str = ""
@@ -66,10 +98,11 @@ class Photo:
 
 @dataclass
 class Album:
-    """The photos that are used, and what is to be said about the others."""
+    """The photos that are used, what is to be said about the others, and what was found of each that came."""
 
     photos: list[Photo] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
     @property
     def digest(self) -> str:
@@ -111,28 +144,26 @@ def read_album(paths: Sequence[Path], sizes: Sizes, *, skip_unreadable: bool = F
 
     Raises:
         NotFound, InvalidValue: See `found`.
+        InvalidPicture: As `album_of`.
+    """
+    return album_of([source_of(path) for path in found(paths)], sizes, skip_unreadable=skip_unreadable)
+
+
+def album_of(sources: Sequence[Source], sizes: Sizes, *, skip_unreadable: bool = False) -> Album:
+    """Read and check photos, wherever they come from; see `read_album`.
+
+    Raises:
+        NotFound: There are none.
         InvalidPicture: A photo cannot be read, or is too small; all of them are named.
     """
-    album, broken, small = Album(), list[str](), list[str]()
-    least = sizes.native // 2
-    for path in found(paths):
-        try:
-            photo = _read(path)
-        except (InvalidPicture, OSError) as error:
-            broken.append(f"{path}: {error.message if isinstance(error, InvalidPicture) else error.strerror or error}")
-            continue
-        high, wide = photo.pixels.shape[:2]
-        if min(high, wide) < least:
-            small.append(f"{path} has {wide}x{high}")
-            continue
-        if min(high, wide) < sizes.native:
-            album.notes.append(
-                f"{path} has {wide}x{high} pixels and is enlarged: {sizes.native} a side would be better."
-            )
-        album.photos.append(photo)
+    if not sources:
+        raise NotFound("There are no photos.", param="photos")
+    album = look_through(sources, sizes)
+    small = [one.text for one in album.findings if one.verdict == "small"]
+    broken = [one.text for one in album.findings if one.verdict == "broken"]
     if small:
         raise InvalidPicture(
-            f"Too small to learn from: {'; '.join(small)} pixels. A photo needs at least {least} a side.",
+            f"Too small to learn from: {'; '.join(small)} pixels. A photo needs at least {sizes.native // 2} a side.",
             param="photos",
             hint="Leave them out, or give larger ones.",
         )
@@ -142,8 +173,33 @@ def read_album(paths: Sequence[Path], sizes: Sizes, *, skip_unreadable: bool = F
             param="photos",
             hint="Give --skip-unreadable to go on with the rest." if album.photos else None,
         )
-    album.notes += [f"Left out: {line}" for line in broken]
-    _leave_out_duplicates(album)
+    return album
+
+
+def look_through(sources: Sequence[Source], sizes: Sizes) -> Album:
+    """Read photos and say of each what was found; nothing is refused here. See `read_album`."""
+    album, read = Album(), dict[int, Photo]()
+    told: dict[int, Finding] = {}
+    for k, source in enumerate(sources):
+        try:
+            photo = _read(source)
+        except (InvalidPicture, OSError) as error:
+            why = error.message if isinstance(error, InvalidPicture) else error.strerror or error
+            told[k] = Finding(source.name, "broken", f"{source.name}: {why}")
+            continue
+        high, wide = photo.pixels.shape[:2]
+        if min(high, wide) < sizes.native // 2:
+            told[k] = Finding(source.name, "small", f"{source.name} has {wide}x{high}")
+            continue
+        read[k], told[k] = photo, Finding(source.name, "good")
+        if min(high, wide) < sizes.native:
+            said = f"{source.name} has {wide}x{high} pixels and is enlarged: {sizes.native} a side would be better."
+            told[k] = Finding(source.name, "enlarged", said)
+    told |= _duplicates(read)
+    album.findings = [told[k] for k in range(len(sources))]
+    album.photos = [photo for k, photo in read.items() if told[k].verdict in ("good", "enlarged")]
+    for verdicts, form in ((("enlarged",), "{}"), (("broken",), "Left out: {}"), (("same", "alike"), "Left out: {}")):
+        album.notes += [form.format(one.text) for one in album.findings if one.verdict in verdicts]
     if len(album.photos) == 1:
         album.notes.append(
             "There is one photo only: the subject will be known in this pose and light, and its ground may be taken "
@@ -152,30 +208,42 @@ def read_album(paths: Sequence[Path], sizes: Sizes, *, skip_unreadable: bool = F
     return album
 
 
-def _read(path: Path) -> Photo:
-    with path.open("rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    kind, _ = inspect(data)
+def source_of(path: Path, name: str | None = None) -> Source:
+    """A file as a photo, with the caption that lies beside it; called by its path if not by another name."""
     beside = path.with_suffix(".txt")
     caption = " ".join(beside.read_text("utf-8", "replace").split()) if beside.is_file() else ""
-    return Photo(path, hashlib.sha256(data).hexdigest(), open_pixels(Artifact(data=data, media_type=kind)), caption)
+    return Source(str(path) if name is None else name, partial(_bytes, path), caption)
 
 
-def _leave_out_duplicates(album: Album) -> None:
+def _bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
+def _read(source: Source) -> Photo:
+    data = source.read()
+    kind, _ = inspect(data)
+    pixels = open_pixels(Artifact(data=data, media_type=kind))
+    return Photo(source.name, hashlib.sha256(data).hexdigest(), pixels, source.caption)
+
+
+def _duplicates(read: dict[int, Photo]) -> dict[int, Finding]:
+    """Say which photos are the same file as an earlier one, or almost the same picture."""
     kept: list[tuple[Photo, npt.NDArray[np.bool_], npt.NDArray[np.float32]]] = []
-    for photo in album.photos:
+    told: dict[int, Finding] = {}
+    for k, photo in read.items():
         bits, small = _print(photo.flat)
         for other, other_bits, other_small in kept:
             far = float(np.sqrt(((small - other_small) ** 2).mean()))
             if photo.sha256 == other.sha256:
-                album.notes.append(f"Left out: {photo.path} is the same file as {other.path}.")
+                told[k] = Finding(photo.name, "same", f"{photo.name} is the same file as {other.name}.")
                 break
             if int((bits != other_bits).sum()) <= ALIKE_BITS and far <= ALIKE_LEVELS:
-                album.notes.append(f"Left out: {photo.path} is almost the same picture as {other.path}.")
+                told[k] = Finding(photo.name, "alike", f"{photo.name} is almost the same picture as {other.name}.")
                 break
         else:
             kept.append((photo, bits, small))
-    album.photos = [photo for photo, _, _ in kept]
+    return told
 
 
 def _print(pixels: Pixels) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:

@@ -14,10 +14,11 @@ from PIL import Image
 from fantascope import __version__
 from fantascope.adapter import collection
 from fantascope.artifact import Artifact
-from fantascope.engines.adapters.collection import add_adapter, remove_adapter
-from fantascope.errors import PolicyRefused
+from fantascope.engines.adapters.collection import add_adapter, change_adapter, remove_adapter
+from fantascope.errors import InvalidValue, PolicyRefused
+from fantascope.personal.enrol import STATE, is_of
 from fantascope.personal.lesson import Lesson
-from fantascope.personal.teach import STATE, Learning, Note, Progress, Sheet, Taught
+from fantascope.personal.teach import Learning, Note, Progress, Sheet, Taught
 from fantascope.prompt.english import with_article
 from fantascope.request import Applied, Imagine
 from fantascope.spec import Spec, keep_spec
@@ -79,7 +80,7 @@ def run_lesson(
         yield from _keep_model(lesson, base, studio, told, grid, started)
     else:
         path = write_adapter(learner, base, run / f"{lesson.name}.safetensors", told)
-        yield from _keep_adapter(lesson, spec, studio, path, grid, who, started)
+        yield from _keep_adapter(lesson, spec, studio, path, grid, who, facts["photos"], started)
     (run / STATE).unlink(missing_ok=True)
 
 
@@ -142,36 +143,58 @@ def config_of(lesson: Lesson, device: str, data: Any) -> PersonalConfig:
 
 
 def _keep_adapter(
-    lesson: Lesson, spec: Spec, studio: Any, path: Path, grid: Path, who: str, started: float
+    lesson: Lesson, spec: Spec, studio: Any, path: Path, grid: Path, who: str, photos: list[str], started: float
 ) -> Iterator[Any]:
     """Add the adapter to the collection, paint with it on the studio's own path, and note that grid in its record."""
-    told: dict[str, Any] = {
-        "name": lesson.name,
-        "base": spec.name,
-        "licence": lesson.licence,
-        "trigger": (lesson.name,),
-        "consent": consent_of(lesson.consent, lesson.people),
-        "settings": studio.settings,
-    }
-    if lesson.name in collection(studio.settings.adapters):
-        remove_adapter(lesson.name, studio.settings)
-    add_adapter(path, **told)
-    samples, artifacts = None, list[Artifact]()
-    for k, prompt in enumerate(sheet_prompts(who, with_article(lesson.kind))[: lesson.samples]):
-        yield Progress("sample pictures", k, lesson.samples)
+    _add(lesson, spec, studio, path, photos)
+    artifacts = list[Artifact]()
+    if lesson.ticket is not None:  # what was held for the samples until now is held picture by picture from here on
+        held = studio.gallery.job_holds().get(lesson.ticket)
+        if held is not None:
+            studio.gallery.release(held)
+    prompts = sheet_prompts(who, with_article(lesson.kind))[: lesson.samples]
+    for k, prompt in enumerate(prompts):
+        yield Progress("sample pictures", k, len(prompts))
         asked = Imagine(prompt=prompt, model=spec.name, seed=k, adapters=(Applied(name=lesson.name),))
-        artifacts += [event for event in studio.run(asked) if isinstance(event, Artifact)]
+        ticket = None if lesson.ticket is None else f"{lesson.ticket}.{k}"
+        events = studio.perform(studio.admit(asked), ticket=ticket)
+        artifacts += [event for event in events if isinstance(event, Artifact)]
+    samples = None
     if artifacts:
-        yield Progress("sample pictures", lesson.samples, lesson.samples)
+        yield Progress("sample pictures", len(prompts), len(prompts))
         samples = studio.sheet(artifacts).id
-        remove_adapter(lesson.name, studio.settings)
-        add_adapter(path, **told, samples=samples)
+        change_adapter(lesson.name, studio.settings, samples=samples)
     advice = (
         f"fantascope imagine {who + ' in the snow'!r} --adapter {lesson.name}:1",
         "weaker (0.6) where it takes over, stronger (1.2) where it is not like enough",
     )
     seconds = time.perf_counter() - started
     yield Taught(lesson.name, "adapter", path, path.stat().st_size, grid, samples, seconds, advice)
+
+
+def _add(lesson: Lesson, spec: Spec, studio: Any, path: Path, photos: list[str]) -> None:
+    """Add the adapter, in the place of one that this lesson made before it was stopped.
+
+    Raises:
+        InvalidValue: somebody else took the name meanwhile; what was learnt is kept.
+    """
+    there = collection(studio.settings.adapters).get(lesson.name)
+    if there is not None and not is_of(there, lesson, photos):
+        raise InvalidValue(
+            f"There is an adapter {lesson.name!r} by now; what was learnt is in {path.name}.", param="name"
+        )
+    if there is not None:
+        remove_adapter(lesson.name, studio.settings)
+    add_adapter(
+        path,
+        name=lesson.name,
+        base=spec.name,
+        licence=lesson.licence,
+        trigger=(lesson.name,),
+        consent=consent_of(lesson.consent, lesson.people),
+        owner=lesson.owner,
+        settings=studio.settings,
+    )
 
 
 def _keep_model(

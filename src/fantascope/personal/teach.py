@@ -6,25 +6,21 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fantascope.adapter import collection
 from fantascope.engines.weights import open_place
-from fantascope.errors import MissingExtra, PolicyRefused
+from fantascope.errors import MissingExtra
 from fantascope.personal.beside import side_by_side, thing_prompts
-from fantascope.personal.lesson import LEARNT_FROM_PHOTOS, Lesson, Personalise, resolved
-from fantascope.personal.names import captions, check_class, check_name, own_caption
-from fantascope.personal.people import check_people
-from fantascope.personal.photos import Album, cut_out, fitted, read_album, variants
+from fantascope.personal.enrol import enrol, run_of
+from fantascope.personal.lesson import LEARNT_FROM_PHOTOS, Lesson
+from fantascope.personal.names import captions, own_caption
+from fantascope.personal.photos import Album, Source, cut_out, fitted, variants
 from fantascope.personal.prior import class_prompts, painted
 from fantascope.prompt.english import with_article
-from fantascope.spec import Spec, find_spec
-
-STATE = "state.safetensors"
-"""What a run folder holds until its lesson is over."""
+from fantascope.spec import Spec
 
 
 @dataclass(frozen=True)
@@ -95,12 +91,13 @@ Told = tuple[Any, tuple[str, ...], tuple[float, ...]]
 """A picture (H, W, 3) uint8 of a bucket, its captions, and the six numbers that SDXL is told (`photos.fitted`)."""
 
 
-def teach(lesson: Lesson, studio: Any) -> Iterator[Event]:
+def teach(lesson: Lesson, studio: Any, sources: Sequence[Source] | None = None) -> Iterator[Event]:
     """Teach a base a subject; the same lesson goes on where one was stopped, to the same bytes.
 
     Args:
         lesson: What to do.
         studio: A `fantascope.Studio`: its catalogue, engines, policy and gallery are used.
+        sources: The photos, where messages shall not call them by their paths.
 
     Yields:
         See `Event`; the last is `Taught`. To stop is to close the generator.
@@ -113,20 +110,12 @@ def teach(lesson: Lesson, studio: Any) -> Iterator[Event]:
         StorageError: The disk is full; what was saved before is kept.
     """
     started = time.perf_counter()
-    spec = find_spec(lesson.base if lesson.base is not None else studio.settings.model, studio.specs)
-    lesson = resolved(lesson, spec)
-    album = read_album(lesson.photos, spec.sizes, skip_unreadable=lesson.skip_unreadable)
-    run = lesson.run if lesson.run is not None else studio.settings.home / "lessons" / lesson.name
-    _check_words(lesson, spec, studio, album, run)
-    _judge(lesson, spec, album, studio)
-    yield Progress("looking for people", 0, 1)
-    people, told_of_people = check_people(album.photos, studio.settings.home / "annotators", lesson.people)
-    yield Progress("looking for people", 1, 1)
-    yield Note(told_of_people)
-    yield from (Note(text) for text in album.notes)
-    yield Note(
-        f"{len(album.photos)} photo{'s' * (len(album.photos) != 1)} of {lesson.name}, {with_article(lesson.kind)}"
-    )
+    yield Progress("looking at the photos", 0, 1)
+    enrolled = enrol(lesson, studio, sources)
+    lesson, spec, album = enrolled.lesson, enrolled.spec, enrolled.album
+    yield Progress("looking at the photos", 1, 1)
+    yield from (Note(text) for text in enrolled.notes)
+    run = run_of(lesson, studio)
     try:
         from fantascope.personal import school
     except ImportError as error:
@@ -148,7 +137,7 @@ def teach(lesson: Lesson, studio: Any) -> Iterator[Event]:
         "licence": lesson.licence,
         "consent": lesson.consent,
         **({"people": lesson.people.strip()} if lesson.people.strip() else {}),
-        "people_seen": "nobody looked" if people is None else people,
+        "people_seen": "nobody looked" if enrolled.people is None else enrolled.people,
         "photos": [photo.sha256 for photo in album.photos],
         "captions": told,
     }
@@ -187,30 +176,6 @@ def _each(lesson: Lesson, album: Album) -> int:
     """How many pictures are made of each photo: fewer of many photos."""
     most = lesson.variants if lesson.variants is not None else 1
     return max(1, min(most, 144 // len(album.photos)))
-
-
-def _check_words(lesson: Lesson, spec: Spec, studio: Any, album: Album, run: Path) -> None:
-    done = collection(studio.settings.adapters)
-    own = done.get(lesson.name)
-    photos = json.dumps([photo.sha256 for photo in album.photos])
-    if own is not None and own.metadata.get("photos") == photos and (run / STATE).is_file():
-        del done[lesson.name]  # this lesson was stopped while its samples were painted
-    check_name(lesson.name, {*done, *studio.specs})
-    check_class(lesson.kind, spec, studio.embed)
-
-
-def _judge(lesson: Lesson, spec: Spec, album: Album, studio: Any) -> None:
-    """Have the studio's policy judge the words, the licence of the base, and the photos."""
-    captions = [photo.caption for photo in album.photos if photo.caption]
-    texts = (with_article(f"{lesson.name} {lesson.kind}"), *captions, *([lesson.people] if lesson.people else []))
-    request = Personalise(name=lesson.name, kind=lesson.kind, texts=texts, consent=lesson.consent)
-    studio.judge(request, spec)
-    for photo in album.photos:
-        try:
-            studio.look_at([photo.flat])
-        except PolicyRefused as error:
-            error.message, error.param = f"{photo.path}: {error.message}", "photos"
-            raise
 
 
 def _weights(spec: Spec, studio: Any) -> str:

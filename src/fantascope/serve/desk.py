@@ -6,41 +6,43 @@ workflow (DBOS, on SQLite or PostgreSQL); what it has done is in the gallery, wh
 within the job are one transaction. Killed at any moment and begun again, a job keeps and charges every picture once.
 
 How long a job waits is up to `fair`. Jobs that run at the same time meet at the engine, where those that agree on
-everything but their words share a batch (`engines.together`).
+everything but their words share a batch (`engines.together`). Lessons take minutes and have a queue of their own, one
+at a time, beside the pictures (`lessons`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import threading
 import time
-import uuid
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing, closing
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from fantascope.artifact import Artifact, Step
-from fantascope.errors import Cancelled, Conflict, FantascopeError, NotFound, Stopping, TooMany
+from fantascope.errors import Conflict, FantascopeError, Stopping
 from fantascope.request import Request, parse_request
 from fantascope.resolve import Admitted
-from fantascope.serve.fair import Fair, Priority
-from fantascope.serve.hub import ENDS, Event, Hub
+from fantascope.serve.book import Book, is_lesson
+from fantascope.serve.fair import Priority
+from fantascope.serve.hub import ENDS, Hub
+from fantascope.serve.job import Job, Left, Status, revived
+from fantascope.serve.lessons import TASK, Lessons
 from fantascope.serve.people import Caller, People
 from fantascope.serve.places import unplaced
-from fantascope.serve.records import Record, Records
+from fantascope.serve.records import LESSONS, Record, Records
 
 if TYPE_CHECKING:
+    from fantascope.personal.asked import Personalise
+    from fantascope.personal.enrol import Examined
     from fantascope.studio import Studio
 
 log = logging.getLogger(__name__)
 
-Status = Literal["queued", "running", "done", "failed", "cancelled"]
 Listener = Callable[[str, str, int, float], None]
 WORKERS = 16
 """Jobs that are begun at a time: enough to fill a batch, few enough that the next in turn need not wait long."""
@@ -48,61 +50,6 @@ WAITING = 256
 """Jobs of one account that may wait or run."""
 ADMITTED = 256
 """Admitted requests kept until their job begins; one that was forgotten, or was of another life, is admitted again."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is known of a job.
-
-    Attributes:
-        id: Name of the job.
-        account: Whose it is.
-        task: Of its request.
-        status: queued, running, done, failed or cancelled.
-        request: The resolved request, as plain data.
-        said: The request as it was sent.
-        quote: Credits it was quoted.
-        created: When it was accepted.
-        artifacts: Ids of what was kept, by number of the picture; in part while it runs.
-        error: Why it failed, as `FantascopeError.as_dict` says it.
-        priority: low, normal or high.
-        progress: The last step's facts, while it runs in this life of the server.
-    """
-
-    id: str
-    account: str
-    task: str
-    status: Status
-    request: dict[str, Any]
-    said: dict[str, Any]
-    quote: float
-    created: datetime
-    artifacts: dict[int, str] = field(default_factory=dict)
-    error: dict[str, Any] | None = None
-    priority: Priority = "normal"
-    progress: dict[str, Any] | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will come of it."""
-        return self.status in ENDS
-
-    def public(self) -> dict[str, Any]:
-        """Return the job as a client sees it."""
-        return {
-            "id": self.id,
-            "object": "job",
-            "task": self.task,
-            "status": self.status,
-            "created": self.created.isoformat(timespec="milliseconds"),
-            "priority": self.priority,
-            "quote": self.quote,
-            "n": self.request.get("n", 1),
-            "artifacts": [self.artifacts[k] for k in sorted(self.artifacts)],
-            "progress": self.progress,
-            "error": self.error,
-            "request": self.request,
-        }
 
 
 class Desk:
@@ -127,14 +74,16 @@ class Desk:
         workers: int = WORKERS,
         waiting: int = WAITING,
     ) -> None:
-        self.hub, self.fair = Hub(), Fair()
-        self._studio, self._people, self._waiting = studio, people, waiting
+        self.hub, self.lessons = Hub(), Lessons(folder / "lessons")
+        self._studio, self._people = studio, people
         self._records = Records(folder, url, workers, self._work)
+        self._book = Book(self._records, people, waiting)
         self._admitted: dict[str, Admitted] = {}
         self._stop: set[str] = set()
         self._guard = threading.Lock()
         # After a crash many jobs begin at once: one is admitted after the other, so that the first soon paints.
         self._readmitting = threading.Lock()
+        self._naming = threading.Lock()
         self._listeners: list[Listener] = []
         self._gate = threading.Event()
         self._paused = folder / "paused"
@@ -149,8 +98,9 @@ class Desk:
         held = self._studio.gallery.job_holds()
         self._records.open()
         waiting = list(self._records.live())
-        self.fair.restore((record.order["account"], record.order["tag"]) for record in waiting)
+        self._book.restore(waiting)
         live = {record.id for record in waiting}
+        self.lessons.sweep(lambda job: job in live or self._book.failed(job))
         for job, hold in held.items():
             if job not in live:
                 log.info("refunding what was held for job %s, which is gone", job)
@@ -193,27 +143,16 @@ class Desk:
             Stopping: the server is about to stop.
             FantascopeError: as `Studio.admit` and `Studio.hold` say; nothing was changed.
         """
-        if self._closing:
-            raise Stopping("The server is about to stop and takes no more jobs.", hint="Try again in a moment.")
         said = request.model_dump(mode="json", exclude_none=True)
         said |= {} if again is None else {"again": again}
-        name = str(uuid.uuid4()) if key is None else _named(caller.account, key)
-        if key is not None and (known := self._records.find(name)) is not None:
-            return self._same(known, said)
-        self._room(caller)
+        name, known = self._known(caller, key, said)
+        if known is not None:
+            return known
         studio = self._people.studio(caller)
         admitted = studio.admit(request, typed=again is None)
         hold = studio.hold(admitted, name)
-        order = {
-            "account": caller.account,
-            "plan": caller.plan,
-            "request": admitted.job.request.model_dump(mode="json"),
-            "said": said,
-            "quote": admitted.quote,
-            "created": time.time(),
-            "priority": priority,
-            "tag": self.fair.tag(caller.account, admitted.quote, priority),
-        }
+        resolved = admitted.job.request.model_dump(mode="json")
+        order = self._book.order(caller, resolved, said, admitted.quote, priority)
         with self._guard:
             if len(self._admitted) < ADMITTED:
                 self._admitted[name] = admitted
@@ -227,13 +166,72 @@ class Desk:
             raise
         return self.get(caller, name) if key is not None else self._job(Record(name, "queued", order), caller)
 
+    def teach(
+        self,
+        caller: Caller,
+        request: Personalise,
+        *,
+        key: str | None = None,
+        priority: Priority = "normal",
+        begun: str | None = None,
+    ) -> Job:
+        """Accept a lesson as a job, once its photos and words were found good; see `submit`.
+
+        Args:
+            begun: A job that failed with the same request: the lesson goes on from what it saved.
+
+        Raises:
+            As `submit`; FantascopeError as `personal.enrol.enrol` says.
+        """
+        said = request.model_dump(mode="json", exclude_none=True)
+        name, known = self._known(caller, key, said)
+        if known is not None:
+            return known
+        studio, gallery = self._people.studio(caller), self._studio.gallery
+        whole, enrolled, quote = self.lessons.enrol(request, caller.account, studio, self._book.subjects())
+        order = self._book.order(caller, whole.model_dump(mode="json"), said, quote, priority, LESSONS)
+        what = f"{TASK} {enrolled.lesson.name}"
+        hold = studio.gallery.hold(caller.account, quote, what, job=name) if quote > 0 else None
+        try:
+            self.lessons.keep(name, whole, studio, begun)
+            self.hub.tell(name, "queued", {})
+            with self._naming:
+                if enrolled.lesson.name in self._book.subjects():
+                    raise Conflict(f"Another lesson is about to teach {enrolled.lesson.name!r}.", param="name")
+                self._records.add(name, order)
+        except BaseException:
+            if hold is not None:
+                gallery.release(hold)
+            self.lessons.drop(name)
+            raise
+        if begun is not None:
+            self.lessons.drop(begun)
+        return self._job(Record(name, "queued", order), caller)
+
+    def examine(self, caller: Caller, request: Personalise) -> Examined:
+        """Say of each photo of a lesson whether it will do, and what else would be refused; nothing is made."""
+        return self.lessons.examine(request, caller.account, self._people.studio(caller), self._book.subjects())
+
+    def move(self, caller: Caller, job: str, priority: Priority) -> Job:
+        """Give a job that waits another priority: its name stays, and going back gives it its old place again.
+
+        Raises:
+            Conflict: it was begun, or has ended.
+        """
+        record = self._book.mine(caller, job)
+        found = self._job(record, caller)
+        if found.status != "queued":
+            raise Conflict(f"The job {job} is {found.status}; the priority of one that waits can be changed.")
+        self._book.move(record, priority)
+        return self.get(caller, job)
+
     def get(self, caller: Caller, job: str) -> Job:
         """Return a job of the caller's.
 
         Raises:
             NotFound: there is none of this name, or it is another's.
         """
-        return self._job(self._mine(caller, job), caller)
+        return self._job(self._book.mine(caller, job), caller)
 
     def list(self, caller: Caller, *, status: Status | None = None, limit: int = 50, offset: int = 0) -> list[Job]:
         """Return jobs of the caller's, newest first."""
@@ -243,17 +241,19 @@ class Desk:
 
     def cancel(self, caller: Caller, job: str) -> Job:
         """Cancel a job: what was kept stays kept and paid, the rest is refunded. One that ended stays as it is."""
-        record = self._mine(caller, job)
+        record = self._book.mine(caller, job)
         if record.status in ENDS:
             return self._job(record, caller)
         with self._guard:
             self._stop.add(job)
             self._admitted.pop(job, None)
         self._records.cancel(job)
+        if record.status == "queued":  # what is at work clears away after itself
+            self.lessons.drop(job)
         hold = self._studio.gallery.job_holds().get(job)
         if hold is not None:
             self._studio.gallery.release(hold)
-        ended = self._job(self._mine(caller, job), caller)
+        ended = self._job(self._book.mine(caller, job), caller)
         self.hub.tell(job, "cancelled", ended.public())
         return ended
 
@@ -263,11 +263,13 @@ class Desk:
         Raises:
             Conflict: it is not over, or it was done.
         """
-        record = self._mine(caller, job)
+        record = self._book.mine(caller, job)
         if record.status not in ("failed", "cancelled"):
             raise Conflict(f"The job {job} is {record.status}; one that failed or was cancelled can be tried again.")
         said = dict(record.order["said"])
         again = said.pop("again", None)
+        if is_lesson(record.order):
+            return self.teach(caller, _lesson_of(said), priority=record.order["priority"], begun=job)
         return self.submit(caller, parse_request(said), priority=record.order["priority"], again=again)
 
     def remove(self, caller: Caller, job: str) -> None:
@@ -276,57 +278,11 @@ class Desk:
         Raises:
             Conflict: it is not over.
         """
-        record = self._mine(caller, job)
+        record = self._book.mine(caller, job)
         if record.status not in ENDS:
             raise Conflict(f"The job {job} is {record.status}.", hint="Cancel it first.")
         self._records.remove(job)
-
-    async def watch(self, caller: Caller, job: str, after: int = 0) -> AsyncGenerator[Event, None]:
-        """Yield what happens to a job, until it ends. Of one that has ended, its end alone.
-
-        Args:
-            after: Number of the last event that is known already, in this life of the server.
-
-        Raises:
-            NotFound: there is none of this name, or it is another's.
-        """
-        from anyio import to_thread
-
-        found = await to_thread.run_sync(self.get, caller, job)
-        last = self.hub.last(job)
-        if found.ended and (last is None or last.kind not in ENDS):
-            yield Event(after + 1, found.status, found.public())
-            return
-        async with aclosing(self.hub.watch(job, after)) as events:
-            async for event in events:
-                if event is not None:
-                    after = event.n
-                    yield event
-                    continue
-                found = await to_thread.run_sync(self.get, caller, job)
-                if found.ended:
-                    yield Event(after + 1, found.status, found.public())
-                    return
-
-    async def finished(self, caller: Caller, job: str) -> Job:
-        """Wait until a job ends, and return it.
-
-        Raises:
-            FantascopeError: what it failed with.
-            Cancelled: it was cancelled.
-        """
-        from anyio import to_thread
-
-        async with aclosing(self.watch(caller, job)) as events:
-            async for event in events:
-                if event.kind in ENDS:
-                    break
-        found = await to_thread.run_sync(self.get, caller, job)
-        if found.status == "cancelled":
-            raise Cancelled(f"The job {job} was cancelled.")
-        if found.error is not None:
-            raise revived(found.error)
-        return found
+        self.lessons.drop(job)
 
     # What the operator does
 
@@ -362,25 +318,14 @@ class Desk:
 
     def _work(self, name: str, order: dict[str, Any]) -> dict[str, Any]:
         """Run a job to its end, in a thread of its own, and return how it ended."""
-        caller = Caller(order["account"], order["plan"])
+        caller = self._book.caller(order)
         studio = self._people.studio(caller)
-        self._gate.wait()
-        if self._closing:
-            raise _Left
-        self.fair.began(order["tag"])
-        with self._guard:
-            admitted = self._admitted.pop(name, None)
         outcome: dict[str, Any] = {"status": "cancelled"}
         try:
-            if admitted is None:
-                with self._readmitting:
-                    admitted = studio.admit(parse_request(order["request"]), typed=False)
-            self.hub.tell(name, "started", {})
-            again = order["said"].get("again")
-            recorded = studio.gallery.receipt(again) if again is not None else None
-            with closing(studio.perform(admitted, ticket=name, recorded=recorded)) as events:  # type: ignore[type-var]
-                if self._follow(name, events):
-                    outcome = {"status": "done"}
+            if is_lesson(order):
+                outcome = self._give(name, order, caller)
+            else:
+                outcome = self._paint(name, order, studio)
         except FantascopeError as error:
             outcome = {"status": "failed", "error": unplaced(error, self._studio.settings.home).as_dict()}
         except Exception as error:
@@ -395,18 +340,66 @@ class Desk:
                 self._stop.discard(name)
         if self.paused:
             self._studio.engines.drop()
+        order = self._book.as_moved(name, order)
         ended = self._job(Record(name, outcome["status"], order, outcome), caller)
         for listener in self._listeners:
             listener(ended.task, ended.status, len(ended.artifacts), time.time() - order["created"])
         self.hub.tell(name, ended.status, ended.public())
         return outcome
 
+    def _paint(self, name: str, order: dict[str, Any], studio: Studio) -> dict[str, Any]:
+        """Make the pictures of a job, and return how it ended."""
+        self._gate.wait()
+        if self._closing:
+            raise Left
+        self._book.began(order)
+        with self._guard:
+            admitted = self._admitted.pop(name, None)
+        if admitted is None:
+            with self._readmitting:
+                admitted = studio.admit(parse_request(order["request"]), typed=False)
+        self.hub.tell(name, "started", {})
+        again = order["said"].get("again")
+        recorded = studio.gallery.receipt(again) if again is not None else None
+        with closing(studio.perform(admitted, ticket=name, recorded=recorded)) as events:  # type: ignore[type-var]
+            return {"status": "done" if self._follow(name, events) else "cancelled"}
+
+    def _give(self, name: str, order: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        """Give a lesson, and return how it ended. Paused, it lets its memory go, and goes on from what it saved."""
+        request, studio = _lesson_of(order["request"]), self._people.studio(caller)
+
+        def halt() -> Any:
+            if name in self._stop:
+                return "cancelled"
+            return "leaving" if self._closing else "paused" if self.paused else ""
+
+        def tell(facts: dict[str, Any], preview: Any) -> None:
+            self.hub.tell(name, "step", facts, preview)
+
+        ended: Any = "paused"
+        while ended == "paused":
+            self._gate.wait()
+            if halt() == "leaving":
+                raise Left
+            if halt() == "cancelled":
+                break
+            self._book.began(order)
+            self.hub.tell(name, "started", {})
+            ended = self.lessons.follow(name, request, caller.account, studio, tell, halt)
+            if ended == "paused":
+                self.hub.tell(name, "queued", {})
+        if not isinstance(ended, dict):
+            self.lessons.drop(name)
+            return {"status": "cancelled"}
+        self.lessons.trim(name)
+        return {"status": "done", "taught": ended}
+
     def _follow(self, name: str, events: Iterator[Step | Artifact]) -> bool:
         """Tell the events of a run as they come; return False where the job was cancelled meanwhile."""
         count = 0
         for event in events:
             if self._leaving:
-                raise _Left
+                raise Left
             if name in self._stop:
                 return False
             if isinstance(event, Artifact):
@@ -421,7 +414,8 @@ class Desk:
         order, outcome, status = record.order, record.outcome or {}, record.status
         last = self.hub.last(record.id) if status in ("queued", "running") else None
         if last is not None and last.kind in ENDS:  # it ended a moment ago, and is just being written down
-            status, outcome = last.kind, {"error": last.data["error"]}
+            taught = last.data["taught"]
+            status, outcome = last.kind, {"error": last.data["error"]} | ({"taught": taught} if taught else {})
         elif status == "running" and not self._begun(record):
             status = "queued"
         return Job(
@@ -433,51 +427,39 @@ class Desk:
             said=order["said"],
             quote=order["quote"],
             created=datetime.fromtimestamp(order["created"], UTC),
-            artifacts={} if status == "queued" else self._people.studio(caller).gallery.outcomes(record.id),
+            artifacts=self._artifacts(record.id, caller, status, outcome),
             error=outcome.get("error"),
             priority=order["priority"],
             progress=last.data if last is not None and last.kind == "step" else None,
+            taught=outcome.get("taught"),
         )
 
-    def _mine(self, caller: Caller, job: str) -> Record:
-        record = self._records.find(job)
-        if record is None or record.order["account"] != caller.account:
-            raise NotFound(f"There is no job {job[:64]!r}.", param="id")
-        return record
+    def _artifacts(self, job: str, caller: Caller, status: str, outcome: dict[str, Any]) -> dict[int, str]:
+        """Return what a job has kept: its pictures, of a lesson the sealed grid of its samples."""
+        if "taught" in outcome:
+            samples = outcome["taught"]["samples"]
+            return {} if samples is None else {0: samples}
+        return {} if status == "queued" else self._people.studio(caller).gallery.outcomes(job)
 
     def _same(self, record: Record, said: dict[str, Any]) -> Job:
         """Return the job that a key named before, if it was for the same request."""
         if json.dumps(record.order["said"], sort_keys=True) != json.dumps(said, sort_keys=True):
             raise Conflict("This idempotency key came with another request before.", hint="Use a new key.")
-        return self._job(record, Caller(record.order["account"], record.order["plan"]))
+        return self._job(record, self._book.caller(record.order))
 
-    def _room(self, caller: Caller) -> None:
-        live = self._records.count(caller.account)
-        if live >= self._waiting:
-            raise TooMany(f"{live} of your jobs wait or run; {self._waiting} may.", after=5.0)
-
-
-def revived(error: dict[str, Any]) -> FantascopeError:
-    """Return an error of a job's record as the error of our tree that it was: same code, status, message and facts."""
-    return _Revived(error)
+    def _known(self, caller: Caller, key: str | None, said: dict[str, Any]) -> tuple[str, Job | None]:
+        """Return the name of a new job, and the job that its key named before, if it did; raises as `submit`."""
+        if self._closing:
+            raise Stopping("The server is about to stop and takes no more jobs.", hint="Try again in a moment.")
+        name, known = self._book.name(caller, key)
+        return name, None if known is None else self._same(known, said)
 
 
-class _Left(BaseException):
-    """The server stops: this job goes on at the next start. No `Exception`, so that nothing takes it for its end."""
+def _lesson_of(request: dict[str, Any]) -> Personalise:
+    """Return the request of a lesson that was written down."""
+    from fantascope.personal.asked import Personalise
+
+    return Personalise(**request)
 
 
-class _Revived(FantascopeError):
-    """An error that was written down."""
-
-    def __init__(self, facts: dict[str, Any]) -> None:
-        super().__init__(facts["message"], param=facts.get("param"), hint=facts.get("hint"))
-        self.facts = facts
-        self.code, self.status = facts["code"], facts["status"]  # type: ignore[misc]
-
-    def as_dict(self) -> dict[str, Any]:
-        return dict(self.facts)
-
-
-def _named(account: str, key: str) -> str:
-    """Return the name of the job that an account's key stands for."""
-    return str(uuid.UUID(bytes=hashlib.sha256(f"{account}\0{key}".encode()).digest()[:16]))
+__all__ = ["Desk", "Job", "Status", "revived"]

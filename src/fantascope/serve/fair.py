@@ -47,6 +47,22 @@ class Fair:
             self._finish[account] = max(start, self._finish.get(account, 0)) + max(1, round(credits * UNIT))
             return min(LOW - 1, start) + (LOW if priority == "low" else 0)
 
+    def moved(self, place: int, priority: Priority) -> int:
+        """Return the tag of a job that waits and gets another priority.
+
+        Args:
+            place: The tag that it has without a priority, `ordinary(tag)` of its first one: going back to normal
+                gives it its old place again, and no way of changing gains more than `high` itself.
+        """
+        with self._guard:
+            start = min(place, self._now) if priority == "high" else place
+            return min(LOW - 1, start) + (LOW if priority == "low" else 0)
+
+    @staticmethod
+    def ordinary(tag: int) -> int:
+        """Return a tag as it would be without low priority."""
+        return tag - LOW if tag >= LOW else tag
+
     def began(self, tag: int) -> None:
         """Let the virtual time go on to the tag of a job that was begun."""
         with self._guard:

@@ -77,9 +77,12 @@ class Hub:
                     return
                 channel.ended = None
             channel.count += 1
-            if preview is not None and channel.events and channel.events[-1].preview is not None:
-                last = channel.events.pop()  # one preview a job stays in memory
-                channel.events.append(Event(last.n, last.kind, last.data))
+            if preview is not None:  # one preview a job stays in memory
+                for k in reversed(range(len(channel.events))):
+                    last = channel.events[k]
+                    if last.preview is not None:
+                        channel.events[k] = Event(last.n, last.kind, last.data)
+                        break
             channel.events.append(Event(channel.count, kind, data, preview))
             if kind in ENDS:
                 channel.ended = time.monotonic()

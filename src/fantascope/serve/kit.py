@@ -20,14 +20,16 @@ from starlette.requests import Request as Http
 from fantascope.artifact import Artifact
 from fantascope.errors import AccessDenied, InvalidValue, NotFound
 from fantascope.request import TEXT, Request
-from fantascope.serve.desk import Desk, Job
+from fantascope.serve.desk import Desk
 from fantascope.serve.fair import PRIORITIES, Priority
 from fantascope.serve.hub import Event
+from fantascope.serve.job import Job
 from fantascope.serve.limits import Rate
 from fantascope.serve.links import LIFE, Links
 from fantascope.serve.options import Options
 from fantascope.serve.people import Caller, People
 from fantascope.serve.sessions import Sessions
+from fantascope.serve.watching import finished, watch
 from fantascope.studio import Studio
 
 log = logging.getLogger(__name__)
@@ -80,15 +82,23 @@ class Server:
         Raises:
             FantascopeError: as `Desk.submit` says.
         """
-        long = sum(len(text) for _, text in request.walk(TEXT))
-        self.rate.take(caller.account, long / TEXT_A_REQUEST)
+        self.counted(caller, request)
         key, priority = key_of(http), priority_of(http)
         key = f"{key}/{part}" if key is not None and part else key
         job = await off(lambda: self.desk.submit(caller, request, key=key, priority=priority, again=again))
+        self.noted(caller, request, job)
+        return job
+
+    def counted(self, caller: Caller, request: Request) -> None:
+        """Count the words of a request, whose judging takes time; raises `TooMany`."""
+        long = sum(len(text) for _, text in request.walk(TEXT))
+        self.rate.take(caller.account, long / TEXT_A_REQUEST)
+
+    def noted(self, caller: Caller, request: Request, job: Job) -> None:
+        """Log what somebody wrote, where that was asked for."""
         if self.options.log_prompts:
             said = [[name, text] for name, text in request.walk(TEXT)]
             log.info(json.dumps({"job": job.id, "account": caller.account, "task": request.task, "said": said}))
-        return job
 
     async def make(self, http: Http, caller: Caller, request: Request) -> tuple[Job, list[Artifact]]:
         """Accept a request, wait until it is done, and return the job and its pictures in their order.
@@ -96,14 +106,14 @@ class Server:
         Who hangs up is not waited for: the job goes on, or is cancelled where `X-On-Disconnect: cancel` says so.
 
         Raises:
-            FantascopeError: as `Desk.submit` and `Desk.finished` say.
+            FantascopeError: as `Desk.submit` and `watching.finished` say.
             ClientDisconnect: nobody is there any more.
         """
         return await self.made(http, caller, await self.submit(http, caller, request))
 
     async def made(self, http: Http, caller: Caller, job: Job) -> tuple[Job, list[Artifact]]:
         """Do what `make` does, for a job that was accepted already."""
-        waiting = asyncio.ensure_future(self.desk.finished(caller, job.id))
+        waiting = asyncio.ensure_future(finished(self.desk, caller, job.id))
         gone = asyncio.ensure_future(_gone(http))
         try:
             await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -120,7 +130,7 @@ class Server:
         """Yield what happens to a job until it ends; where the client hangs up first, do as `make` does."""
         whole = False
         try:
-            async with aclosing(self.desk.watch(caller, job.id, after)) as events:
+            async with aclosing(watch(self.desk, caller, job.id, after)) as events:
                 async for event in events:
                     yield event
             whole = True

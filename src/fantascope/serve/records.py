@@ -22,6 +22,8 @@ APP = "fantascope"
 VERSION = "1"
 """Of the form of orders: jobs of another are not begun again."""
 QUEUE = "jobs"
+LESSONS = "lessons"
+"""The other queue, of work that takes minutes: one at a time, so that it never has more than one worker's share."""
 POLL = 0.2
 """Seconds between two looks at the queue. A job that finds a free worker is begun at once, without the queue."""
 ATTEMPTS = 300
@@ -117,17 +119,19 @@ class Records:
 
         @DBOS.workflow(name="job", max_recovery_attempts=ATTEMPTS)
         def job(order: dict[str, Any]) -> dict[str, Any]:
+            counted = 0 if order.get("lane") == LESSONS else 1
             with self._guard:
-                self._active += 1
+                self._active += counted
             try:
                 return self._work(str(DBOS.workflow_id), order)
             finally:
                 with self._guard:
-                    self._active -= 1
+                    self._active -= counted
 
         self._make = job
         DBOS.launch()
         DBOS.register_queue(QUEUE, worker_concurrency=self._workers, polling_interval_sec=POLL)
+        DBOS.register_queue(LESSONS, worker_concurrency=1, polling_interval_sec=POLL)
 
     def close(self, grace: float) -> None:
         """Let jobs in work end within `grace` seconds, stop, and let the database go."""
@@ -142,7 +146,7 @@ class Records:
 
     @property
     def active(self) -> int:
-        """Jobs that are being worked on."""
+        """Jobs that are being worked on; lessons, which leave off at any step, are not counted."""
         return self._active
 
     def add(self, name: str, order: dict[str, Any]) -> None:
@@ -151,13 +155,14 @@ class Records:
         from dbos import DBOSContextSetAuth as SetAuth
 
         with SetWorkflowID(name), SetAuth(order["account"], []):
+            lane = order.get("lane", QUEUE)
             with self._guard:
-                free = self._active < self._workers and not self._queued()
+                free = lane == QUEUE and self._active < self._workers and not self._queued()
             if free:
                 DBOS.start_workflow(self._make, order)
             else:
                 with SetEnqueueOptions(priority=order["tag"]):
-                    DBOS.enqueue_workflow(QUEUE, self._make, order)
+                    DBOS.enqueue_workflow(lane, self._make, order)
 
     def find(self, name: str) -> Record | None:
         """Return a job, or None."""
@@ -192,6 +197,22 @@ class Records:
         from dbos import DBOS
 
         DBOS.cancel_workflow(name)
+
+    def move(self, name: str, tag: int, **order: Any) -> bool:
+        """Give a job that has not ended another tag, and say something else in its order, in one step.
+
+        Returns:
+            Whether it had not ended.
+        """
+        from dbos._dbos import _get_dbos_instance
+
+        # DBOS has no call for the priority of what is enqueued; its queue reads the column whenever it takes one.
+        system = _get_dbos_instance()._sys_db
+        row = system.tables.workflow_status
+        change = row.update().where(row.c.workflow_uuid == name, row.c.status.in_(LIVE))
+        with system.engine.begin() as tx:
+            done: int = tx.execute(change.values(priority=tag, attributes=order | {"tag": tag})).rowcount
+        return done == 1
 
     def remove(self, name: str) -> None:
         """Forget a job."""
@@ -235,7 +256,7 @@ def _told_otherwise(entry: logging.LogRecord) -> bool:
 def _record(found: Any) -> Record:
     """Return what DBOS knows of a workflow as a record."""
     status = STATUS[found.status]
-    order = found.input["args"][0] if found.input else {}
+    order = (found.input["args"][0] if found.input else {}) | (found.attributes or {})
     outcome = found.output if isinstance(found.output, dict) else None
     if status == "done" and outcome is not None:
         status = outcome["status"]

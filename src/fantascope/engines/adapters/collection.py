@@ -43,6 +43,7 @@ def add_adapter(
     parents: Sequence[str] = (),
     samples: str | None = None,
     doubts: Sequence[str] = (),
+    owner: str = "",
     settings: Settings,
 ) -> Adapter:
     """Check an adapter file against its base, copy it into the collection and return its record.
@@ -57,6 +58,7 @@ def add_adapter(
         parents: What it was made from: adapters by name, pictures by id.
         samples: Artifact id of a grid of sample pictures.
         doubts: What is known to speak against the licence, beside what the file and the base say.
+        owner: Account that alone sees and uses it on a server; empty shares it.
 
     Raises:
         InvalidValue: the name is taken, or a layer does not fit the base; the layer is named.
@@ -65,16 +67,7 @@ def add_adapter(
         ModelError: see `adapter_read.open_file` and `adapter_read.parse`; or the base is not on this machine.
         StorageError: the collection cannot be written.
     """
-    if valid_name(name) in collection(settings.adapters):
-        raise InvalidValue(
-            f"There is an adapter {name!r} already.", param="name", hint=f"fantascope adapters show {name}"
-        )
-    if not licence.strip() or licence.strip() in ("NONE", "NOASSERTION"):
-        raise LicenceMissing(
-            f"{file} comes without a licence, and an adapter without one is not added.",
-            param="licence",
-            hint=f"fantascope adapters add {file} --name {name} --base {base} --licence SPDX-ID",
-        )
+    _may_add(file, name, base, licence, settings)
     spec = find_spec(base, catalogue(settings.models))
     opened = open_file(file)
     scaling = scaling_of(opened, file.parent)
@@ -97,11 +90,25 @@ def add_adapter(
         scaling=scaling,
         metadata=metadata,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        owner=owner,
         **told,
         **_facts(parsed),
     )
     _record(adapter, settings)
     return adapter
+
+
+def _may_add(file: Path, name: str, base: str, licence: str, settings: Settings) -> None:
+    """Refuse a name that is taken, and a file without a licence."""
+    if valid_name(name) in collection(settings.adapters):
+        hint = f"fantascope adapters show {name}"
+        raise InvalidValue(f"There is an adapter {name!r} already.", param="name", hint=hint)
+    if not licence.strip() or licence.strip() in ("NONE", "NOASSERTION"):
+        raise LicenceMissing(
+            f"{file} comes without a licence, and an adapter without one is not added.",
+            param="licence",
+            hint=f"fantascope adapters add {file} --name {name} --base {base} --licence SPDX-ID",
+        )
 
 
 def _facts(parsed: Parsed) -> dict[str, Any]:
@@ -176,6 +183,25 @@ def _record(adapter: Adapter, settings: Settings) -> None:
             draft.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def change_adapter(name: str, settings: Settings, **changes: Any) -> Adapter:
+    """Change fields of a record, such as `samples` or `owner`, in one step, and return it.
+
+    Raises:
+        UnknownName: there is none of this name.
+        StorageError: the collection cannot be written; the record is as it was.
+    """
+    changed = find_adapter(name, settings.adapters).model_copy(update=changes)
+    path = settings.adapters / f"{name}.json"
+    draft = path.with_name(f".{name}-{uuid4().hex}.part")
+    try:
+        draft.write_text(changed.model_dump_json(indent=2), "utf-8")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise StorageError(f"{path} cannot be written: {error.strerror}.") from error
+    return changed
 
 
 def remove_adapter(name: str, settings: Settings) -> Path:
