@@ -58,17 +58,21 @@ class Docket:
     def __init__(self, gallery: Gallery, settings: Settings, final: Collection[str] = ()) -> None:
         self._gallery, self._settings, self._final = gallery, settings, frozenset(final)
 
-    def settle(self, verdicts: Sequence[Verdict], case: Case) -> tuple[Verdict, ...]:
+    def settle(self, verdicts: Sequence[Verdict], case: Case, *, log: bool = True) -> tuple[Verdict, ...]:
         """Return the verdicts; those that refuse what was allowed on appeal allow, and cite the decision.
 
+        Args:
+            log: Whether refusals are logged. Of what is only asked, such as a quote at every pause of a typist, they
+                are not: nothing was refused to anybody yet.
+
         Raises:
-            PolicyRefused: the first verdict that refuses; every one is logged, and the hint says how to appeal.
+            PolicyRefused: the first verdict that refuses; where it is logged, the hint says how to appeal.
         """
         settled = tuple(verdict if verdict.allowed else self._reviewed(verdict, case) for verdict in verdicts)
         refused = [verdict for verdict in settled if not verdict.allowed]
         if refused:
-            logged = [self._logged(verdict, case) for verdict in refused]
-            said = " ".join(filter(None, (refused[0].offer, logged[0])))
+            appeals = [self._logged(verdict, case) for verdict in refused] if log else [""]
+            said = " ".join(filter(None, (refused[0].offer, appeals[0])))
             raise PolicyRefused(refused[0], param=refused[0].subject or None, hint=said or None)
         return settled
 

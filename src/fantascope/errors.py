@@ -19,6 +19,7 @@
     │   └── Unsupported                 unsupported          501   the loaded engine cannot do this
     ├── GalleryError                    gallery_error        500
     │   ├── NotFound                    not_found            404   no such artifact
+    │   ├── HasChildren                 has_children         409   others were made from what is to be removed
     │   ├── GalleryTooNew               gallery_too_new      409   written by a newer Fantascope
     │   ├── StorageError                storage_error        507   the disk is full, read-only or gone
     │   └── GalleryCorrupt              gallery_corrupt      500   a stored file no longer has its hash
@@ -223,6 +224,10 @@ class NotFound(GalleryError):
     code, status = "not_found", 404
 
 
+class HasChildren(GalleryError):
+    code, status = "has_children", 409
+
+
 class GalleryTooNew(GalleryError):
     code, status = "gallery_too_new", 409
 
@@ -310,6 +315,7 @@ __all__ = [
     "GalleryCorrupt",
     "GalleryError",
     "GalleryTooNew",
+    "HasChildren",
     "InvalidPicture",
     "InvalidValue",
     "LanguageModelFailed",

@@ -299,7 +299,7 @@ def test_what_was_amiss_before_comes_back_and_is_said(filled: Gallery, tmp_path:
 def test_an_older_backup_is_brought_up(filled: Gallery, tmp_path: Path) -> None:
     filled.backup(tmp_path / "all.tar")
     found = members(tmp_path / "all.tar")
-    tables = ("tokens", "people", "job_holds", "outcomes", "owners")
+    tables = ("tokens", "people", "job_holds", "outcomes", "looks", "owners")
     edited(";".join(f"DROP TABLE {name}" for name in tables) + ";DELETE FROM schema_versions WHERE version > 3")(found)
     pack(tmp_path / "old.tar", found)
     assert bring_back(tmp_path / "old.tar", tmp_path / "new").problems == []

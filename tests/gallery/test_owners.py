@@ -37,6 +37,7 @@ LOOKS: dict[str, Callable[[Gallery, str], Any]] = {
     "thumbnail": Gallery.thumbnail,
     "export": lambda view, ref: view.export(ref, Path()),
     "list before": lambda view, ref: view.list(before=ref),
+    "look of": lambda view, ref: view.look_of(ref, "m" * 64),
 }
 
 
@@ -263,9 +264,9 @@ def test_a_gallery_of_before_owners_gets_them(folder: Path, monkeypatch: pytest.
         gallery.remove(gone.id)
         free, given = gallery.put(made(4)), gallery.ingest(picture(9), task="mask")
     with closing(sqlite3.connect(folder / "gallery.db")) as connection:
-        for table in ("tokens", "people", "job_holds", "outcomes", "owners"):
+        for table in ("tokens", "people", "job_holds", "outcomes", "looks", "owners"):
             connection.execute(f"DROP TABLE {table}")
-        connection.execute("DELETE FROM schema_versions WHERE version = 4")
+        connection.execute("DELETE FROM schema_versions WHERE version >= 4")
         connection.commit()
     with Gallery.open(folder) as gallery:
         with closing(sqlite3.connect(folder / "gallery.db")) as connection:

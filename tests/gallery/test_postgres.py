@@ -8,8 +8,10 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from tests.gallery.helpers import (
@@ -26,6 +28,7 @@ from tests.gallery.test_owners import refusal
 
 from fantascope.errors import CreditError, GalleryTooNew, InvalidValue, NotFound, StorageError
 from fantascope.gallery import Gallery, postgres, schema
+from fantascope.gallery.index import Filters
 from fantascope.gallery.restore import restore
 from fantascope.gallery.tables import metadata
 
@@ -156,6 +159,13 @@ def test_a_whole_life(server: Gallery, folder: Path, clock: Clock) -> None:
     for text in ("\0", "\ud800"):
         with pytest.raises(InvalidValue, match="no text"):
             ada.list(text=text)
+    model, vector = "a" * 64, np.array([0.6, 0.8], np.float32)
+    assert bob.unseen(model, 9) == ([kept[0].id], 1) and server.unseen(model, 1)[1] == 3
+    server.enter_looks(model, {kept[0].id: vector, kept[1].id: vector[::-1], child.id: None})
+    nearest = server.alike(vector, model, filters=Filters(since=clock(), given=None))
+    assert [(one.id, apart < 1e-3) for one, apart in nearest] == [(kept[0].id, True), (kept[1].id, False)]
+    assert [one.id for one, _ in ada.alike(vector, model)] == [kept[1].id] and server.unseen(model, 9) == ([], 0)
+    assert ada.list(since=clock() + timedelta(seconds=1)) == [] and len(ada.list(until=clock() + timedelta(1))) == 1
     clock.pass_(days=40)
     assert server.people.who(token) is None and server.balance("bob").left == 130
     assert list(server.verify()) == [] and server.sweep() == []

@@ -8,13 +8,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from tests.gallery.helpers import Clock, made, open_at_once, processes, stored
 
-from fantascope.errors import GalleryCorrupt, GalleryError, GalleryTooNew
-from fantascope.gallery import Gallery, index, ledger, schema
+from fantascope.errors import GalleryCorrupt, GalleryError, GalleryTooNew, StorageError
+from fantascope.gallery import Gallery, index, ledger, looks, schema
 from fantascope.gallery.tables import metadata
 
 
@@ -60,6 +61,10 @@ def _statements(clock: Clock) -> Iterator[Any]:
         ledger.topup(tx, "local", 115, "", "free", clock())
         wanted = index.Filters(text="pink 100%", model="echo", seed=1, given=False, receipt_id="0" * 16)
         assert index.listing(tx, 5, child.id, wanted) == []
+        looks.enter(tx, "a" * 64, parent.id, np.ones(4, np.float32), None)
+        assert looks.unseen(tx, "a" * 64, 5, None)[1] == 2 and looks.named(tx, [child.id], "ada") == []
+        assert looks.look_of(tx, parent.id, "a" * 64, None)[1] is None  # nobody owns it: it was only indexed
+        assert looks.vectors(tx, "a" * 64, 4, index.Filters(since=clock(), until=None), None)[0] == []
         assert index.find(tx, parent.id[7:]).id == parent.id and index.receipt_body(tx, parent.id) is not None
         assert len(list(index.everything(tx))) == 2 and list(ledger.check(tx)) == []
         assert ledger.balance(tx, "local", "free", clock()).left == 129 and ledger.lines(tx, "local", 9)
@@ -102,6 +107,7 @@ def test_an_older_gallery_is_brought_up_in_one_transaction(folder: Path, monkeyp
     newest = len(schema.MIGRATIONS)
     broken = (*schema.MIGRATIONS, ("CREATE TABLE notes (id BIGINT PRIMARY KEY)",), ("ALTER TABLE nowhere ADD x INT",))
     monkeypatch.setattr(schema, "MIGRATIONS", broken)
+    monkeypatch.setattr(schema, "_may_write", lambda folder: False)  # of a disk that is mounted for reading
     with pytest.raises(sa.exc.OperationalError):
         Gallery.open(folder)
     assert version(folder) == newest and rows(folder, "SELECT name FROM sqlite_master WHERE name = 'notes'") == []
@@ -111,6 +117,22 @@ def test_an_older_gallery_is_brought_up_in_one_transaction(folder: Path, monkeyp
     with Gallery.open(folder) as gallery:
         assert gallery.get(kept.id).receipt == kept.receipt
     assert version(folder) == newest + 2 and rows(folder, "SELECT id, x FROM notes") == []
+
+
+def test_a_gallery_of_before_looks_gets_them_even_from_who_only_reads(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:4])
+        with Gallery.open(folder) as gallery:
+            kept = gallery.of("ada").put(made(1))
+    assert version(folder) == 4
+    with Gallery.open(folder, read_only=True) as gallery:
+        assert gallery.get(kept.id).receipt == kept.receipt
+        assert gallery.of("ada").unseen("a" * 64, 9) == ([kept.id], 1)
+        with pytest.raises(StorageError, match="for reading only"):
+            gallery.enter_looks("a" * 64, {kept.id: np.ones(4, np.float32)})
+    assert version(folder) == len(schema.MIGRATIONS) and rows(folder, "SELECT * FROM looks") == []
 
 
 def test_a_ledger_of_before_pots_is_read_with_them(folder: Path, clock: Clock) -> None:

@@ -2,40 +2,94 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fantascope.cli import saving
 from fantascope.cli.lines import emit, plain
 
-app = typer.Typer(help="List, show, open, export and remove what was made.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from fantascope.gallery import Entry
+
+app = typer.Typer(help="List, search, show, open, export and remove what was made.", no_args_is_help=True)
 
 app.command("backup")(saving.backup)
 app.command("restore")(saving.restore)
 
 Id = Annotated[str, typer.Argument(help="an id, its first letters, or a receipt id")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object a line")]
+Since = Annotated[str | None, typer.Option("--since", help="kept then or later: 2026-11-29, or with a time (UTC)")]
+Until = Annotated[str | None, typer.Option("--until", help="kept before then")]
 
 
 @app.command("list")
 def list_(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="how many, newest first")] = 20,
     search: Annotated[str | None, typer.Option("--search", help="words of the prompt")] = None,
+    since: Since = None,
+    until: Until = None,
     as_json: Json = False,
 ) -> None:
     """List what was made, newest first."""
     from fantascope.studio import Studio
 
     with Studio(read_only=True) as studio:
-        for entry in studio.gallery.list(limit=limit, text=search):
+        for entry in studio.gallery.list(limit=limit, text=search, **_days(since, until)):
             if as_json:
                 emit("entry", entry)
             else:
-                words = entry.prompt if entry.prompt is not None else f"({entry.task or 'given'})"
-                print(f"{entry.id[7:19]}  {entry.kept:%Y-%m-%d %H:%M}  {entry.model or '-':<10} {plain(words, 110)}")
+                print(_line(entry))
+
+
+@app.command()
+def search(
+    like: Annotated[str, typer.Option("--like", help="a picture file, or an id of the gallery")],
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="how many, nearest first")] = 20,
+    words: Annotated[str | None, typer.Option("--search", help="words of the prompt")] = None,
+    since: Since = None,
+    until: Until = None,
+    as_json: Json = False,
+) -> None:
+    """Find the pictures that look most like one; the first search looks at everything that was kept."""
+    from fantascope.gallery.index import Filters
+    from fantascope.reports.alike import alike
+    from fantascope.reports.likeness import read_pixels
+    from fantascope.studio import Studio
+
+    filters = Filters(text=words, **_days(since, until))
+    named = re.fullmatch(r"(sha256:)?[0-9a-fA-F]+", like) and not Path(like).exists()
+    asked = like if named else read_pixels(Path(like))
+    with Studio() as studio:
+        found = alike(studio.gallery, studio.settings, asked, limit, filters=filters, told=_looked_at)
+    for entry, distance in found.found:
+        if as_json:
+            emit("entry", asdict(entry) | {"distance": distance})
+        else:
+            print(f"{distance:.3f}  {_line(entry)}")
+
+
+def _looked_at(done: int, total: int) -> None:
+    """Say on a terminal how many pictures were looked at."""
+    if sys.stderr.isatty():
+        print(f"looked at {done} of {total} pictures", end="\r" if done < total else "\n", file=sys.stderr)
+
+
+def _days(since: str | None, until: str | None) -> dict[str, Any]:
+    """Return the filter of two times, as people write them."""
+    from fantascope.gallery.records import read_time
+
+    told = {"since": since, "until": until}
+    return {name: read_time(text, name) for name, text in told.items() if text is not None}
+
+
+def _line(entry: Entry) -> str:
+    words = entry.prompt if entry.prompt is not None else f"({entry.task or 'given'})"
+    return f"{entry.id[7:19]}  {entry.kept:%Y-%m-%d %H:%M}  {entry.model or '-':<10} {plain(words, 110)}"
 
 
 @app.command()

@@ -26,57 +26,31 @@ def _specs() -> dict[str, Spec]:
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """List the models that are known, with licence and where they come from."""
+    from fantascope.reports.weights import bytes_of
     from fantascope.settings import Settings
 
     settings = Settings.from_env()
     for spec in catalogue(settings.models).values():
-        here, size = _presence(spec)
+        size = bytes_of(spec, settings)
         if as_json:
             facts = {"name": spec.name, "title": spec.title, "source": spec.source, "family": spec.family}
-            more = {"licence": spec.licence.spdx, "commercial": spec.licence.commercial, "here": here, "bytes": size}
-            emit("model", facts | more)
+            more = {"licence": spec.licence.spdx, "commercial": spec.licence.commercial}
+            emit("model", facts | more | {"here": size is not None, "bytes": size or 0})
         else:
             mark = "*" if spec.name == settings.model else " "
-            shown = f"{size / 1e6:,.0f} MB" if here else "not here"
+            shown = "not here" if size is None else f"{size / 1e6:,.0f} MB"
             print(f"{mark} {spec.name:<14} {spec.licence.spdx:<44} {shown:>10}  {spec.source}")
-
-
-def _presence(spec: Spec) -> tuple[bool, int]:
-    """Say whether the weights are on this machine, and how many bytes they take."""
-    files = _files(spec)
-    if files is None:
-        return False, 0
-    return True, sum(file.stat().st_size for file in files.values())
-
-
-def _files(spec: Spec) -> dict[str, Path] | None:
-    """Return the weights files of a model by name, or None when it is not on this machine."""
-    from dataclasses import replace
-
-    from fantascope.engines.weights import open_place
-    from fantascope.errors import ModelError
-    from fantascope.settings import Settings
-
-    if spec.family in ("echo", "annotator"):
-        return {}
-    try:
-        place = open_place(spec.source, replace(Settings.from_env(), offline=True))
-    except ModelError:
-        return None
-    if place.single:
-        return {place.root.name: place.root}
-    files = [path for kind in ("*.safetensors", "*.onnx") for path in sorted(place.root.rglob(kind))]
-    return {path.relative_to(place.root).as_posix(): path for path in files}
 
 
 @app.command()
 def show(name: Name, as_json: Json = False) -> None:
     """Show one model: licence, sizes, defaults, and the hash of every weights file that is here."""
     from fantascope.engines.weights import sha256
+    from fantascope.reports.weights import files_of
     from fantascope.settings import Settings
 
     spec = find_spec(name, _specs())
-    files = _files(spec)
+    files = files_of(spec, Settings.from_env())
     hashes = {name: sha256(path, Settings.from_env()) for name, path in (files or {}).items()}
     if as_json:
         emit("model", spec.model_dump(mode="json") | {"files": hashes})

@@ -9,8 +9,9 @@
 
 `records` holds what is handed out, `files` the folder, `tables` and `schema` the tables, their migrations and
 connections, `index`, `ledger` and `jobs` the rows, `plans` and `pots` the rules of credits, `appeals` what was refused
-and decided, `people` who may use a server, `pictures` all decoding, `check` verify and sweep, `backup` copies, `store`
-and `purse` the class that joins them. Importing this package does not import SQLAlchemy; opening a gallery does.
+and decided, `people` who may use a server, `pictures` all decoding, `check` verify and sweep, `backup` copies, `looks`
+what pictures look like, `store`, `purse` and `sight` the class that joins them. Importing this package does not import
+SQLAlchemy; opening a gallery does.
 """
 
 from fantascope.gallery.records import Balance, Decision, Entry, Expiring, Line, Person, Problem, Refusal, Token

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from fantascope.artifact import Artifact
 from fantascope.errors import InvalidValue, NotFound
 from fantascope.gallery.records import moment, stamp
-from fantascope.gallery.tables import artifacts, next_seq, owners, parents, receipts
+from fantascope.gallery.tables import artifacts, looks, next_seq, owners, parents, receipts
 from fantascope.receipt import canonical
 
 MIN_PREFIX = 6
@@ -31,13 +31,33 @@ _WORDS = ("receipt_id", "prompt", "folded", "model", "seed")
 
 @dataclass(frozen=True)
 class Filters:
-    """What a listing is limited to; every word of `text` must stand in the prompt, in any order and case."""
+    """What a listing is limited to; every word of `text` must stand in the prompt, in any order and case.
+
+    Kept at `since` or later, and before `until`: both with a time zone.
+
+    Raises:
+        InvalidValue: `until` is not after `since`, or one of them has no time zone.
+    """
 
     text: str | None = None
     model: str | None = None
     seed: int | None = None
     receipt_id: str | None = None
     given: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("since", "until"):
+            told = getattr(self, name)
+            if told is not None and told.tzinfo is None:
+                raise InvalidValue(f"{name} needs a time zone.", param=name)
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise InvalidValue(
+                f"until ({stamp(self.until)}) is not after since ({stamp(self.since)}): nothing can be between.",
+                param="until",
+                hint="until is the first moment that is left out.",
+            )
 
 
 def add(
@@ -75,7 +95,7 @@ def find(tx: sa.Connection, ref: str, account: str | None = None) -> Any:
     if len(digits) < MIN_PREFIX:
         raise InvalidValue(f"{ref!r} is too short: give at least {MIN_PREFIX} hex digits of an id.", param="id")
     # By range, which every database can answer from an index; `g` follows the hex digits.
-    span = {"id": f"sha256:{digits}", "ids": f"sha256:{digits}g"} | _me(account)
+    span = {"id": f"sha256:{digits}", "ids": f"sha256:{digits}g"} | me(account)
     also_receipts = not ref.strip().lower().startswith("sha256:")
     if also_receipts:
         span |= {"receipt": digits, "receipts": digits + "g"}
@@ -102,19 +122,23 @@ def listing(
     tx: sa.Connection, limit: int, before: str | None, filters: Filters, account: str | None = None
 ) -> list[Any]:
     """Return the newest rows that fit, newest first; `before` is the last id of the page before this one."""
-    seen = _seen(account)
-    # Pictures of their own: a mask belongs to an edit.
-    own = sa.or_(seen.c.task.is_(None), seen.c.task != "mask")
-    query = sa.select(seen).where(seen.c.removed.is_(None), own).order_by(seen.c.seq.desc()).limit(limit)
+    seen = seen_by(account)
+    query = narrowed(sa.select(seen), seen, filters).order_by(seen.c.seq.desc()).limit(limit)
     if before is not None:
-        at = tx.execute(sa.select(seen.c.seq).where(seen.c.id == before), _me(account)).scalar()
+        at = tx.execute(sa.select(seen.c.seq).where(seen.c.id == before), me(account)).scalar()
         if at is None:
             at = find(tx, before, account).seq
         query = query.where(seen.c.seq < at)
+    return list(tx.execute(query, me(account)).all())
+
+
+def narrowed(query: sa.Select[Any], seen: sa.FromClause, filters: Filters) -> sa.Select[Any]:
+    """Limit a query of what somebody sees to pictures of their own (a mask belongs to an edit) that fit the filters."""
+    query = query.where(seen.c.removed.is_(None), sa.or_(seen.c.task.is_(None), seen.c.task != "mask"))
     for word in _fold(filters.text).split() if filters.text is not None else ():
         query = query.where(seen.c.folded.contains(word, autoescape=True))
     if filters.seed is not None and abs(filters.seed) >= 2**63:
-        return []  # no database has a column for it
+        return query.where(sa.false())  # no database has a column for it
     for column in ("model", "seed", "receipt_id"):
         wanted = getattr(filters, column)
         if wanted is not None:
@@ -122,12 +146,16 @@ def listing(
     if filters.given is not None:
         given = seen.c.receipt_id.is_(None)
         query = query.where(given if filters.given else sa.not_(given))
-    return list(tx.execute(query, _me(account)).all())
+    if filters.since is not None:
+        query = query.where(seen.c.kept >= stamp(filters.since))
+    if filters.until is not None:
+        query = query.where(seen.c.kept < stamp(filters.until))
+    return query
 
 
 def receipt_body(tx: sa.Connection, artifact: str, account: str | None = None) -> str | None:
     """Return the receipt of an artifact as JSON, or None for one that was given, or that somebody else made."""
-    return tx.execute(_body(account is not None), {"id": artifact} | _me(account)).scalar()
+    return tx.execute(_body(account is not None), {"id": artifact} | me(account)).scalar()
 
 
 def children(tx: sa.Connection, parent: str, account: str | None = None) -> list[str]:
@@ -160,6 +188,7 @@ def disown(tx: sa.Connection, artifact: str, account: str, now: datetime) -> boo
 
     Where only accounts are left that did not make it, its receipt and words go with the one who did.
     """
+    tx.execute(looks.delete().where(looks.c.artifact == artifact, looks.c.account == account))
     tx.execute(owners.delete().where(owners.c.artifact == artifact, owners.c.account == account))
     rest = sa.select(owners.c.made, owners.c.task).where(owners.c.artifact == artifact).order_by(owners.c.seq)
     left = tx.execute(rest).all()
@@ -172,7 +201,8 @@ def disown(tx: sa.Connection, artifact: str, account: str, now: datetime) -> boo
 
 def bury(tx: sa.Connection, artifact: str, now: datetime) -> None:
     """Leave a tombstone: id, size and times stay, what a person wrote and what it was made with go."""
-    tx.execute(owners.delete().where(owners.c.artifact == artifact))
+    for table in (looks, owners):
+        tx.execute(table.delete().where(table.c.artifact == artifact))
     _forget(tx, artifact, dict.fromkeys(_WRITTEN) | {"removed": stamp(now)})
 
 
@@ -201,13 +231,16 @@ def check(tx: sa.Connection) -> Iterator[tuple[str, str]]:
             yield row.id, "it was removed and has an owner"
         elif row.receipt_id is not None and row.made == 0:
             yield row.id, "it has a receipt and none of its owners made it"
+    mine = (owners.c.artifact == looks.c.artifact) & (owners.c.account == looks.c.account)
+    for row in tx.execute(sa.select(looks.c.artifact).where(~sa.exists().where(mine))):
+        yield row.artifact, "a search may find it for somebody who does not own it"
     lost = sa.select(owners.c.artifact).where(owners.c.artifact.not_in(sa.select(artifacts.c.id)))
     for row in tx.execute(lost):
         yield row.artifact, "it has an owner and the index does not know it"
 
 
-def _seen(account: str | None) -> sa.FromClause:
-    """Return the artifacts as an account (named by `_me`) sees them: its own ones, in the order it got them."""
+def seen_by(account: str | None) -> sa.FromClause:
+    """Return the artifacts as an account (named by `me`) sees them: its own ones, in the order it got them."""
     return artifacts if account is None else _own()
 
 
@@ -250,7 +283,7 @@ def _body(scoped: bool) -> sa.Select[Any]:
     return query
 
 
-def _me(account: str | None) -> dict[str, Any]:
+def me(account: str | None) -> dict[str, Any]:
     """Return what names an account to a statement."""
     return {} if account is None else {"me": account}
 

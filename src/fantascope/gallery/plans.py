@@ -43,6 +43,7 @@ class Plan:
     rollover: int = 0
     rollover_months: int = 0
     topups: tuple[Topup, ...] = ()
+    about: str = ""
 
     def topup(self, credits: float) -> Topup:
         """Return the top-up of this size.
@@ -139,7 +140,8 @@ def _plan(path: Path, name: str, table: Any) -> Plan:
         sizes.append(Topup(_amount(size, "credits", at), _count(size, at, 1)))
     if any(size.credits == 0 for size in sizes) or len({size.credits for size in sizes}) < len(sizes):
         raise InvalidValue(f"{where} has a top-up of nothing, or one size twice.", param="plan")
-    return Plan(name, str(table.get("title", name)), _amount(table, "allowance", where), most, months, tuple(sizes))
+    title, about = str(table.get("title", name)), str(table.get("about", ""))
+    return Plan(name, title, _amount(table, "allowance", where), most, months, tuple(sizes), about)
 
 
 def _known(table: Mapping[str, Any], names: set[str], where: str) -> None:

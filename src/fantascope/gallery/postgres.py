@@ -58,11 +58,11 @@ def engine_of(url: str) -> sa.Engine:
 def translated(statement: str) -> str:
     """Return a migration as PostgreSQL is to run it: columns of short text are compared by their bytes, as elsewhere.
 
-    Ranges of ids and the order of times must not follow the language of a server.
+    Ranges of ids and the order of times must not follow the language of a server. Its BLOB is called BYTEA.
     """
     if not statement.startswith(("CREATE TABLE", "ALTER TABLE")):
         return statement
-    return _TEXT_COLUMN.sub(lambda found: found.group() + ' COLLATE "C"', statement)
+    return _TEXT_COLUMN.sub(lambda found: found.group() + ' COLLATE "C"', statement).replace(" BLOB ", " BYTEA ")
 
 
 def explain(error: sa.exc.DBAPIError, folder: Path) -> Exception:

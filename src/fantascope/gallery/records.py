@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from fantascope.errors import InvalidValue
 from fantascope.receipt import canonical
 
 ProblemKind = Literal["missing", "changed", "orphan", "leftover", "receipt", "index", "ledger", "owner", "job"]
@@ -191,3 +192,22 @@ def stamp(moment: datetime) -> str:
 def moment(stamped: str) -> datetime:
     """Read a `stamp` back."""
     return datetime.strptime(stamped, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+
+
+def read_time(text: str, param: str) -> datetime:
+    """Read a time as people write it, ISO 8601: a day (its first moment), or a moment; UTC where it names no zone.
+
+    Raises:
+        InvalidValue: it is none, or not of the years 1970 to 9998.
+    """
+    try:
+        told = datetime.fromisoformat(text.strip())
+        told = (told if told.tzinfo is not None else told.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        told = None
+    if told is None or not 1970 <= told.year <= 9998:
+        shown = text[:40].encode("ascii", "backslashreplace").decode()
+        raise InvalidValue(
+            f"{param}: {shown!r} is no time.", param=param, hint="For example 2026-11-29 or 2026-11-29T18:30:00Z."
+        )
+    return told

@@ -97,6 +97,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "expires VARCHAR(27), revoked VARCHAR(27))",
         "CREATE INDEX tokens_name ON tokens (name)",
     ),
+    (
+        "CREATE TABLE looks (artifact VARCHAR(71) NOT NULL REFERENCES artifacts (id), account VARCHAR(200) NOT NULL, "
+        "model VARCHAR(64) NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (artifact, account))",
+        "CREATE INDEX looks_account ON looks (account, model)",
+    ),
 )
 """Step k takes a gallery of version k to version k + 1."""
 
@@ -168,6 +173,11 @@ class Database:
                     tx.exec_driver_sql(postgres.translated(statement) if self.postgres else statement)
                 tx.execute(versions.insert().values(version=version + 1, applied=stamp(now)))
 
+    def older(self) -> bool:
+        """Say whether the tables are there and of an older version."""
+        with self.read() as tx:
+            return 0 < _version(tx) < len(MIGRATIONS)
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
@@ -197,7 +207,8 @@ class Database:
 def open_database(folder: Path, url: str | None, read_only: bool, clock: Callable[[], datetime]) -> Database:
     """Connect to the tables of a gallery and bring them to the newest version.
 
-    Without a URL they are in `folder/gallery.db`. Read-only, a gallery that does not exist reads as an empty one.
+    Without a URL they are in `folder/gallery.db`. Read-only, a gallery that does not exist reads as an empty one, and
+    an older one whose file may be written is brought up all the same: it could not be read otherwise.
 
     Raises:
         GalleryTooNew, GalleryError: as `Database.migrate` says.
@@ -214,12 +225,18 @@ def open_database(folder: Path, url: str | None, read_only: bool, clock: Callabl
     else:
         database = Database(folder, _sqlite(_place(folder / DATABASE, read_only), read_only=read_only), read_only)
     try:
+        if read_only and url is None and database.older() and _may_write(folder):
+            open_database(folder, None, False, clock).close()
         database.migrate(clock())
     except BaseException:
         database.close()
         raise
     database.read_only = read_only
     return database
+
+
+def _may_write(folder: Path) -> bool:
+    return all(os.access(place, os.W_OK) for place in (folder, folder / DATABASE))
 
 
 def _is_new(database: Database) -> bool:

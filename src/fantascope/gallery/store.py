@@ -18,10 +18,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from fantascope.artifact import Artifact, artifact_id
-from fantascope.errors import GalleryCorrupt, GalleryError, InvalidValue, NotFound, StorageError
+from fantascope.errors import GalleryCorrupt, GalleryError, HasChildren, InvalidValue, NotFound, StorageError
 from fantascope.gallery.files import Files, explained, storage_error, sync_folder, write_synced
 from fantascope.gallery.purse import Purse, named
 from fantascope.gallery.records import Entry, Problem, Saved, moment
+from fantascope.gallery.sight import Sight
 from fantascope.receipt import Receipt
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ Entries = list[Entry]
 Paths = list[Path]
 
 
-class Gallery(Purse):
+class Gallery(Purse, Sight):
     """Artifacts that were kept. Open it with `Gallery.open`, close it or use it as a context manager.
 
     One gallery may be open in many processes and used from many threads: writers take turns, readers never wait. What
@@ -247,6 +248,8 @@ class Gallery(Purse):
         seed: int | None = None,
         receipt_id: str | None = None,
         given: bool | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> Entries:
         """Return artifacts, newest first.
 
@@ -258,12 +261,16 @@ class Gallery(Purse):
             seed: Start of the noise; 0 is a seed.
             receipt_id: All 16 digits of it.
             given: True for pictures handed in, False for those made here.
+            since, until: Kept at `since` or later, and before `until`; both with a time zone.
+
+        Raises:
+            InvalidValue: `limit` is less than 1, or `until` is not after `since`.
         """
         from fantascope.gallery import index
 
         if limit < 1:
             raise InvalidValue(f"limit is 1 or more, not {limit}.", param="limit")
-        filters = index.Filters(text, model, seed, receipt_id, given)
+        filters = index.Filters(text, model, seed, receipt_id, given, since, until)
         with self._database.read() as tx:
             return [self._entry(row) for row in index.listing(tx, limit, before, filters, self._only)]
 
@@ -273,7 +280,7 @@ class Gallery(Purse):
         Through a view the account stops owning it, and it is deleted when nobody owns it any more.
 
         Raises:
-            GalleryError: others were made from it; `force` removes it all the same.
+            HasChildren: others were made from it; `force` removes it all the same.
         """
         from fantascope.gallery import index
 
@@ -282,11 +289,11 @@ class Gallery(Purse):
             children = index.children(tx, entry.id, self._only)
             if children and not force:
                 shown = ", ".join(child[7:23] for child in children[:5]) + (" …" if len(children) > 5 else "")
-                raise GalleryError(
+                raise HasChildren(
                     f"{len(children)} artifacts were made from {entry.id[7:23]}: {shown}. Without it they cannot be "
                     "made again.",
                     param="id",
-                    hint="Remove those first, or use --force.",
+                    hint="Remove those first, or say force (--force, force=true).",
                 )
             gone = self._bury(tx, entry)
         if gone:

@@ -120,6 +120,17 @@ owners = sa.Table(
 """Who sees an artifact, since when, and in which order (`seq`). Only who `made` it sees its receipt and its words;
 `task` is what it is to this account."""
 
+looks = sa.Table(
+    "looks",
+    metadata,
+    sa.Column("artifact", sa.String(71), primary_key=True),
+    sa.Column("account", sa.String(200), primary_key=True),
+    sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("vector", sa.LargeBinary, nullable=False),
+)
+"""What a picture looks like to a `model` (the sha256 of its weights), for each owner's search: little-endian 16-bit
+floats of unit length, or nothing where the picture could not be seen. A row goes when its owner does."""
+
 outcomes = sa.Table(
     "outcomes",
     metadata,

@@ -59,7 +59,8 @@ def test_thumbnail_receipt_link_and_history(own: httpx.Client, car: str, server:
     assert (tree["root"], tree["parents"]) == (car, [car])
     assert {node["id"]: node["parent"] for node in tree["data"]}[kid] == car
     assert kid in own.get(f"/gallery/{car}/history").json()["children"]
-    error_of(own.delete(f"/gallery/{car}"), 409, "conflict")
+    error = error_of(own.delete(f"/gallery/{car}"), 409, "has_children")
+    assert kid[7:23] in error["message"] and "force=true" in error["hint"]
 
 
 def test_whose_drawings_it_looks_like_and_what_it_shows(own: httpx.Client, car: str) -> None:
@@ -166,6 +167,10 @@ def test_models_adapters_and_annotators_name_their_licence_and_no_path(own: http
     assert [model["name"] for model in models if model["default"]] == ["embedded"]
     assert own.get("/models/embedded").json() == next(one for one in models if one["name"] == "embedded")
     assert all(model["licence"]["spdx"] for model in models)
+    embedded = next(one for one in models if one["name"] == "embedded")
+    assert embedded["bytes"] > 10**7 and all(len(digest) == 64 for digest in embedded["weights"].values())
+    assert "unet/diffusion_pytorch_model.safetensors" in embedded["weights"] and len(embedded["training_ledger"]) == 64
+    assert next(one for one in models if one["name"] == "flux-dev")["bytes"] is None
     kinds = {one["kind"]: one for one in own.get("/annotators").json()["data"]}
     assert kinds["canny"]["parameters"][0] | {"about": ""} == {
         "name": "low",
@@ -180,3 +185,51 @@ def test_models_adapters_and_annotators_name_their_licence_and_no_path(own: http
     error_of(own.get("/adapters/x"), 404)
     error_of(own.get("/models/..%2f..%2fetc"), 404)
     assert str(server.home) not in own.get("/models").text
+
+
+def test_an_adapter_has_a_size_and_a_grid_for_who_may_use_it(
+    own: httpx.Client, other: httpx.Client, server: Any
+) -> None:
+    from fantascope.adapter import Adapter
+    from fantascope.spec import Licence
+
+    grid = png(96, 64, 8)
+    folder = server.home / "adapters"
+    (folder / "files").mkdir(parents=True, exist_ok=True)
+    (folder / "files" / "grid.safetensors").write_bytes(b"x" * 5000)
+    told: dict[str, Any] = {"title": "x", "sha256": "5" * 64, "data_sha256": "6" * 64, "base": "embedded", "layers": 3}
+    told |= {
+        "family": "embedded",
+        "method": "lora",
+        "ranks": (8,),
+        "parts": ("unet",),
+        "licence": Licence(spdx="CC0-1.0"),
+    }
+    made = [
+        Adapter(**told, name="grid", file="grid.safetensors", samples=own.post("/gallery", content=grid).json()["id"]),
+        Adapter(**told, name="bare", file="none.safetensors"),
+        Adapter(**told, name="theirs", file="grid.safetensors", samples=made_id(own), owner="somebody-else"),
+    ]
+    for one in made:
+        (folder / f"{one.name}.json").write_text(one.model_dump_json())
+    try:
+        for client in (own, other):
+            found = client.get("/adapters/grid").json()
+            assert (found["size"], found["samples"]) == (5000, "/v1/fantascope/adapters/grid/samples")
+            picture = client.get("/adapters/grid/samples")
+            assert picture.content == grid and picture.headers["content-type"] == "image/png"
+        bare = own.get("/adapters/bare").json()
+        assert (bare["size"], bare["samples"]) == (None, None)
+        error_of(own.get("/adapters/bare/samples"), 404)
+        error_of(own.get("/adapters/..%2fgrid/samples"), 404)
+        error_of(other.get("/adapters/theirs/samples"), 404, "not_found")
+        assert own.get("/adapters/theirs/samples").status_code == 200
+        own.delete(f"/gallery/{made[0].samples}").raise_for_status()
+        error_of(own.get("/adapters/grid/samples"), 404)
+    finally:
+        for one in made:
+            (folder / f"{one.name}.json").unlink()
+
+
+def made_id(client: httpx.Client) -> str:
+    return str(make(client, seed=9)["artifacts"][0])

@@ -12,19 +12,26 @@ from starlette.responses import JSONResponse, Response
 
 from fantascope.errors import NotFound
 from fantascope.gallery import Balance
-from fantascope.gallery.plans import plan_of
+from fantascope.gallery.plans import Plan, plan_of, read_plans
+from fantascope.policy.own import strictness_of
 from fantascope.serve.kit import Server, caller_of, off, server_of
 from fantascope.serve.operations import operator_of
 from fantascope.serve.own.asked import ChangeBody, LimitQuery, TokenBody, TopupBody, UserBody
 from fantascope.serve.own.document import replies, takes
-from fantascope.serve.own.shapes import (
+from fantascope.serve.own.packed import PackedRoute
+from fantascope.serve.own.shapes_account import (
     Account,
     Ledger,
+    Limits,
     LineShape,
     LoginLink,
     NewToken,
+    Plans,
+    PlanShape,
+    RolloverShape,
     Tokens,
     TokenShape,
+    TopupShape,
     Users,
     UserShape,
 )
@@ -32,7 +39,7 @@ from fantascope.serve.own.wire import PREFIX, checked_id, read_body
 from fantascope.serve.people import Caller
 from fantascope.serve.sessions import CODE_LIFE
 
-router = APIRouter(prefix=PREFIX)
+router = APIRouter(prefix=PREFIX, route_class=PackedRoute)
 
 NAME = re.compile(r"[a-z0-9._-]{1,64}", re.ASCII)
 TOKEN_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
@@ -58,6 +65,28 @@ async def login(http: Http, caller: Caller = Depends(caller_of)) -> Response:
     server = server_of(http)
     made = LoginLink(url=f"{server.base(http)}/login?code={server.sessions.code(caller)}", expires_in=CODE_LIFE)
     return JSONResponse(made.model_dump(), 201, {"Cache-Control": "no-store"})
+
+
+@router.get("/plans", response_model=Plans, responses=replies(), operation_id="list_plans")
+async def plans(http: Http, caller: Caller = Depends(caller_of)) -> Plans:
+    """List the plans with what an account on each gets, and what this server takes of every account."""
+    told = server_of(http).options
+    limits = Limits(requests_a_minute=told.rate or None, jobs=told.waiting, body_bytes=told.most_bytes)
+    return Plans(data=await off(lambda: [_plan(one) for one in read_plans().values()]), limits=limits)
+
+
+def _plan(plan: Plan) -> PlanShape:
+    rolls = RolloverShape(credits=plan.rollover / 1000, months=plan.rollover_months) if plan.rollover else None
+    return PlanShape(
+        name=plan.name,
+        title=plan.title,
+        about=plan.about,
+        terms=plan.terms(),
+        allowance=plan.allowance / 1000,
+        rollover=rolls,
+        topups=[TopupShape(credits=size.credits / 1000, months=size.months) for size in plan.topups],
+        strictness=strictness_of(plan.name),
+    )
 
 
 @router.get("/ledger", response_model=Ledger, responses=replies(), operation_id="get_ledger")

@@ -6,9 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fantascope.gallery.index import Filters
 from fantascope.gallery.people import MAX_DAYS, MAX_LABEL
 from fantascope.gallery.pictures import THUMB_SIDES
+from fantascope.gallery.records import read_time
 from fantascope.request import MAX_SEED, MAX_TEXT
+from fantascope.serve.fair import Priority
 from fantascope.serve.links import DAY, LIFE
 from fantascope.serve.own.shapes import Shape
 
@@ -38,11 +41,40 @@ class JobsQuery(_Query):
     offset: int = Field(0, ge=0, le=MOST_SKIPPED)
 
 
-class GalleryQuery(_Query):
+Time = Annotated[str, Field(max_length=40, pattern=CLEAN, json_schema_extra={"format": "date-time"})]
+"""ISO 8601, a day or a moment; UTC where it names no zone."""
+
+
+class FilterQuery(_Query):
     text: str | None = Field(None, max_length=400, pattern=CLEAN, description="words that all stand in the prompt")
     model: str | None = Field(None, max_length=64, pattern=CLEAN)
     seed: int | None = Field(None, ge=0, le=MAX_SEED)
     given: bool | None = Field(None, description="true: handed in; false: made here")
+    since: Time | None = Field(None, description="kept then or later: a day or a moment, UTC where it names no zone")
+    until: Time | None = Field(None, description="kept before then")
+
+    def filters(self) -> Filters:
+        """Return what the gallery is to be limited to.
+
+        Raises:
+            InvalidValue: a time is none, or nothing can be between the two.
+        """
+        since, until = (
+            None if text is None else read_time(text, name)
+            for name, text in (("since", self.since), ("until", self.until))
+        )
+        return Filters(self.text, self.model, self.seed, None, self.given, since, until)
+
+
+class SearchQuery(FilterQuery):
+    limit: int = Field(20, ge=1, le=MOST_LISTED)
+
+
+class LikeQuery(SearchQuery):
+    like: str = Field(max_length=80, pattern=CLEAN, description="id of a picture")
+
+
+class GalleryQuery(FilterQuery):
     limit: int = Field(50, ge=1, le=MOST_LISTED)
     before: str | None = Field(None, max_length=80, pattern=CLEAN, description="id of the last of the page before")
 
@@ -110,6 +142,10 @@ class TokenBody(Shape):
     days: float | None = Field(None, gt=0, le=MAX_DAYS, allow_inf_nan=False)
 
 
+class PriorityBody(Shape):
+    priority: Priority
+
+
 class TopupBody(Shape):
     credits: float = Field(gt=0, le=MOST_CREDITS, allow_inf_nan=False)
     note: str = Field("", max_length=200, pattern=CLEAN)
@@ -125,4 +161,5 @@ BODIES: tuple[type[BaseModel], ...] = (
     ChangeBody,
     TokenBody,
     TopupBody,
+    PriorityBody,
 )

@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from fantascope.personal.asked import Personalise
 from fantascope.request import PICTURE, REQUESTS, Request
 from fantascope.serve.own.asked import BODIES
 from fantascope.serve.own.schema import REF, kinds, schema_of
@@ -42,6 +43,9 @@ SAID: dict[int, str] = {
 ALWAYS = (400, 401, 429, 503)
 TAKES = (408, 413)
 """Of what has a body."""
+
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+PICTURES = dict.fromkeys(("image/png", "image/jpeg", "image/webp"), BINARY)
 
 JOB_HEADERS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("Idempotency-Key", {"type": "string", "minLength": 1, "maxLength": 255}, "the same key gives the same job again"),
@@ -108,7 +112,7 @@ def _form(cls: type[Request]) -> dict[str, Any]:
         about = {"description": part.get("description", "")}
         if "string" in allowed:
             whole["properties"][name] = file | about
-        elif name == "pictures":
+        elif name in ("pictures", "photos"):
             whole["properties"][name] = {**part, "items": file}
     return {key: value for key, value in whole.items() if key != "$defs"}
 
@@ -131,7 +135,8 @@ def document(router: APIRouter, version: str) -> dict[str, Any]:
         schemas.pop(name, None)
     _, bodies = models_json_schema([(shape, "validation") for shape in BODIES], ref_template=COMPONENTS + "{model}")
     schemas |= bodies["$defs"]
-    for cls in REQUESTS.values():
+    asked: list[type[Request]] = [*REQUESTS.values(), Personalise]
+    for cls in asked:
         whole = _moved(copy.deepcopy(schema_of(cls)))
         schemas |= whole.pop("$defs", {})
         schemas[cls.__name__] = whole

@@ -9,14 +9,15 @@ from fastapi import APIRouter, Depends, Query
 from fastapi import Request as Http
 from starlette.responses import JSONResponse, Response
 
-from fantascope.errors import Conflict, GalleryError, NotFound
+from fantascope.errors import NotFound
 from fantascope.gallery import Entry
 from fantascope.receipt import Receipt
 from fantascope.replay import replayable
 from fantascope.serve.kit import Server, caller_of, found_or_404, off, server_of
 from fantascope.serve.own.asked import ForceQuery, GalleryQuery, LifeQuery, SideQuery, TopQuery, WaitQuery
-from fantascope.serve.own.document import header, job_extra, replies, takes_file
+from fantascope.serve.own.document import BINARY, PICTURES, header, job_extra, replies, takes_file
 from fantascope.serve.own.jobs import MAKING, answered, checked_disconnect
+from fantascope.serve.own.packed import PackedRoute
 from fantascope.serve.own.shapes import (
     Attributed,
     DescribedShape,
@@ -32,10 +33,8 @@ from fantascope.serve.own.shapes import (
 from fantascope.serve.own.wire import ID, PREFIX, checked_id, read_file
 from fantascope.serve.people import Caller
 
-router = APIRouter(prefix=f"{PREFIX}/gallery")
+router = APIRouter(prefix=f"{PREFIX}/gallery", route_class=PackedRoute)
 
-BINARY = {"schema": {"type": "string", "format": "binary"}}
-PICTURES = dict.fromkeys(("image/png", "image/jpeg", "image/webp"), BINARY)
 IF_NONE_MATCH = {"parameters": [header("If-None-Match", {"type": "string"}, "ETag of what the client has")]}
 UNCHANGED: dict[int | str, Any] = {304: {"description": "The client has it."}}
 
@@ -64,8 +63,8 @@ async def listed(http: Http, query: Annotated[GalleryQuery, Query()], caller: Ca
     gallery = server_of(http).studio_of(caller).gallery
     if query.before is not None:
         checked_id(query.before, ID, "picture")
-    told: dict[str, Any] = {"text": query.text, "model": query.model, "seed": query.seed, "given": query.given}
-    rows = await off(lambda: found_or_404(lambda: gallery.list(query.limit, query.before, **told)))
+    told = query.filters()
+    rows = await off(lambda: found_or_404(lambda: gallery.list(query.limit, query.before, **vars(told))))
     return Entries(data=[shown(entry) for entry in rows])
 
 
@@ -179,8 +178,11 @@ async def history(http: Http, id: str, caller: Caller = Depends(caller_of)) -> T
 
 
 @router.get("/{id}/link", response_model=Link, responses=replies(404), operation_id="get_link")
-async def link(http: Http, id: str, query: Annotated[LifeQuery, Query()], caller: Caller = Depends(caller_of)) -> Link:
+async def link(
+    http: Http, reply: Response, id: str, query: Annotated[LifeQuery, Query()], caller: Caller = Depends(caller_of)
+) -> Link:
     """Return an address of a picture that works without a token for a while."""
+    reply.headers["Cache-Control"] = "no-store"
     entry = await found(http, caller, id)
     return Link(url=server_of(http).link(http, caller, entry.id, query.seconds), expires_in=query.seconds)
 
@@ -244,18 +246,9 @@ async def remove(
     """Remove a picture with its receipt and prompt; the ledger keeps what was charged.
 
     Raises:
-        Conflict: others were made from it; `force=true` removes it all the same.
+        HasChildren: others were made from it; `force=true` removes it all the same.
     """
     entry = await found(http, caller, id)
     gallery = server_of(http).studio_of(caller).gallery
 
-    def work() -> str:
-        try:
-            return gallery.remove(entry.id, force=query.force)
-        except GalleryError as error:
-            if type(error) is not GalleryError:
-                raise
-            hint = "Remove those first, or say force=true."
-            raise Conflict(error.message, param=error.param, hint=hint) from None
-
-    return Removed(id=await off(work))
+    return Removed(id=await off(lambda: gallery.remove(entry.id, force=query.force)))

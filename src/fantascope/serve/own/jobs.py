@@ -18,18 +18,28 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from fantascope.artifact import Artifact
 from fantascope.errors import InvalidValue, UnknownName
 from fantascope.request import REQUESTS, Request
-from fantascope.serve.desk import Job
 from fantascope.serve.hub import ENDS, Event
+from fantascope.serve.job import Job
 from fantascope.serve.kit import Server, caller_of, off, preview_png, server_of
 from fantascope.serve.operations import operator_of
-from fantascope.serve.own.asked import JobsQuery, WaitQuery
-from fantascope.serve.own.document import COMPONENTS, header, job_extra, replies, task_body
+from fantascope.serve.own.asked import JobsQuery, PriorityBody, WaitQuery
+from fantascope.serve.own.document import COMPONENTS, header, job_extra, replies, takes, task_body
+from fantascope.serve.own.packed import PackedRoute
 from fantascope.serve.own.schema import schema_of
 from fantascope.serve.own.shapes import Finished, Jobs, JobShape, QueueShape, Quoted, Removed, Tasks, TaskShape
-from fantascope.serve.own.wire import MULTIPART, PREFIX, build, checked_id, content_type, read_object, read_request
+from fantascope.serve.own.wire import (
+    MULTIPART,
+    PREFIX,
+    build,
+    checked_id,
+    content_type,
+    read_body,
+    read_object,
+    read_request,
+)
 from fantascope.serve.people import Caller
 
-router = APIRouter(prefix=PREFIX)
+router = APIRouter(prefix=PREFIX, route_class=PackedRoute)
 
 MAKING = replies(402, 403, 404, 409, 422, 501, 502, 507)
 JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -203,6 +213,21 @@ async def one(http: Http, id: str, caller: Caller = Depends(caller_of)) -> JobSh
     desk = server_of(http).desk
     checked_id(id, JOB_ID, "job")
     return JobShape(**(await off(lambda: desk.get(caller, id))).public())
+
+
+@router.patch(
+    "/jobs/{id}",
+    response_model=JobShape,
+    responses=replies(404, 409),
+    operation_id="change_job",
+    openapi_extra=takes(PriorityBody),
+)
+async def change(http: Http, id: str, caller: Caller = Depends(caller_of)) -> JobShape:
+    """Give a job that waits another priority. Its id stays, and going back gives it its old place again."""
+    desk = server_of(http).desk
+    checked_id(id, JOB_ID, "job")
+    body = await read_body(http, PriorityBody)
+    return JobShape(**(await off(lambda: desk.move(caller, id, body.priority))).public())
 
 
 @router.post("/jobs/{id}/cancel", response_model=JobShape, responses=replies(404), operation_id="cancel_job")

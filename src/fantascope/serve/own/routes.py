@@ -14,11 +14,14 @@ from fantascope.serve.own.catalogue import router as catalogue
 from fantascope.serve.own.document import document
 from fantascope.serve.own.gallery import router as gallery
 from fantascope.serve.own.jobs import router as jobs
+from fantascope.serve.own.lessons import router as lessons
+from fantascope.serve.own.packed import PackedRoute
+from fantascope.serve.own.search import router as search
 from fantascope.serve.own.wire import PREFIX, known_query
 from fantascope.serve.own.words import router as words
 
-router = APIRouter(dependencies=[Depends(caller_of), Depends(known_query)])
-for _part in (jobs, gallery, words, catalogue, accounts):
+router = APIRouter(route_class=PackedRoute, dependencies=[Depends(caller_of), Depends(known_query)])
+for _part in (jobs, lessons, search, gallery, words, catalogue, accounts):
     router.include_router(_part)
 
 

@@ -49,6 +49,7 @@ class JobShape(Shape):
     artifacts: list[str] = Field(description="ids of what was kept so far, in order")
     progress: dict[str, Any] | None = Field(description="of the last step: step, steps, stage, index, count, total")
     error: dict[str, Any] | None = Field(description="why it failed, as the `error` of a reply")
+    taught: dict[str, Any] | None = Field(None, description="of a lesson that is done: name, kind, bytes, samples …")
     request: dict[str, Any] = Field(description="the request, resolved: every default filled in")
 
 
@@ -91,6 +92,20 @@ class EntryShape(Shape):
 
 class Entries(Shape):
     data: list[EntryShape]
+
+
+class AlikeShape(EntryShape):
+    """A picture that looks like the one asked for."""
+
+    distance: float = Field(ge=0, description="0: the same; about 1: nothing in common")
+
+
+class Alikes(Shape):
+    """Pictures that look like one, nearest first."""
+
+    data: list[AlikeShape]
+    unseen: int = Field(description="pictures that were not looked at yet; ask again to have them looked at")
+    model: str = Field(description="sha256 of the weights that looked")
 
 
 class Removed(Shape):
@@ -278,6 +293,12 @@ class ModelShape(Shape):
     sizes: dict[str, int]
     defaults: dict[str, Any]
     default: bool = Field(description="what a request gets that names none")
+    bytes: int | None = Field(description="of its weights; null: they are not on this machine yet")
+    weights: dict[str, str] = Field(
+        description="file: the sha256 it must have; empty where no file is pinned: a receipt says what was loaded"
+    )
+    training_ledger: str | None = Field(description="root hash of the ledger of its training pictures")
+    card: str | None = Field(description="sha256 of its model card")
 
 
 class Models(Shape):
@@ -300,6 +321,9 @@ class AdapterShape(Shape):
     parents: list[str]
     sha256: str
     created: str
+    owner: str = Field(description="account whose it is; empty where it is everybody's")
+    size: int | None = Field(description="bytes of its file; null: the file is gone")
+    samples: str | None = Field(description="address of a grid of sample pictures, where there is one")
 
 
 class Adapters(Shape):
@@ -350,45 +374,6 @@ class Expires(Shape):
     expires: datetime
 
 
-class Account(Shape):
-    """Credits of an account."""
-
-    account: str
-    plan: str
-    terms: str
-    operator: bool
-    allowance: float
-    used: float
-    held: float
-    left: float
-    renews: datetime
-    expiring: list[Expires]
-
-
-class LoginLink(Shape):
-    """An address that opens a session in a browser, once."""
-
-    url: str
-    expires_in: int = Field(description="seconds")
-
-
-class LineShape(Shape):
-    """A line of the ledger."""
-
-    at: datetime
-    kind: Literal["allowance", "rollover", "topup", "hold", "charge", "refund", "expiry"]
-    credits: float
-    what: str
-    pot: str
-    hold: str | None
-    artifact: str | None
-    expires: datetime | None
-
-
-class Ledger(Shape):
-    data: list[LineShape]
-
-
 class Quoted(Shape):
     """What a request would cost. Nothing was painted, held or charged."""
 
@@ -409,38 +394,6 @@ class Quoted(Shape):
     enough: bool
     energy_wh: float | None
     energy_method: str
-
-
-class UserShape(Shape):
-    name: str
-    plan: str
-    operator: bool
-    disabled: bool
-    created: datetime
-
-
-class Users(Shape):
-    data: list[UserShape]
-
-
-class TokenShape(Shape):
-    """What may be told of a token."""
-
-    id: str
-    label: str
-    created: datetime
-    expires: datetime | None
-    revoked: datetime | None
-
-
-class Tokens(Shape):
-    data: list[TokenShape]
-
-
-class NewToken(TokenShape):
-    """A new token; `token` is told this once."""
-
-    token: str
 
 
 class QueueShape(Shape):

@@ -15,6 +15,7 @@ from fantascope.serve.kit import Server, caller_of, off, server_of
 from fantascope.serve.operations import operator_of
 from fantascope.serve.own.asked import AppealBody, DecideBody, ExpandBody, JudgeBody, LimitQuery, PromptBody
 from fantascope.serve.own.document import replies, takes, takes_file
+from fantascope.serve.own.packed import PackedRoute
 from fantascope.serve.own.shapes import (
     AddedShape,
     CheckShape,
@@ -33,7 +34,7 @@ from fantascope.serve.people import Caller
 from fantascope.serve.places import nowhere
 from fantascope.spec import find_spec
 
-router = APIRouter(prefix=PREFIX)
+router = APIRouter(prefix=PREFIX, route_class=PackedRoute)
 
 REFUSAL_ID = re.compile(r"[0-9a-fA-F]{8}", re.ASCII)
 

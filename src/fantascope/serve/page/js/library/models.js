@@ -2,10 +2,22 @@
 
 import { go } from "../app.js";
 import { api, once, submit } from "../api.js";
-import { moment, number, t } from "../i18n.js";
+import { addWords, moment, number, t } from "../i18n.js";
 import { html, useEffect, useState } from "../lib.js";
-import { Button, EmptyState, ErrorNote, Field, Picture } from "../parts.js";
+import { called } from "../say.js";
+import { Button, EmptyState, ErrorNote, Field, Picture, Said } from "../parts.js";
 import { onEnded, track, useStored } from "../store.js";
+
+addWords({
+  en: {
+    "models.bytes": "Weights", "models.notHere": "not on this machine yet", "models.mib": "{n} MiB", "models.pinned": "Files it must have, by hash",
+    "models.ledger": "Ledger of its training pictures", "models.card": "Model card", "adapters.noFile": "its file is gone",
+  },
+  es: {
+    "models.bytes": "Pesos", "models.notHere": "aún no en esta máquina", "models.mib": "{n} MiB", "models.pinned": "Archivos que debe tener, por hash",
+    "models.ledger": "Libro de sus imágenes de entrenamiento", "models.card": "Ficha del modelo", "adapters.noFile": "su archivo ya no está",
+  },
+});
 
 const SAMPLES = 4;
 
@@ -25,7 +37,7 @@ function Licence({ licence }) {
   const name = licence.name || licence.spdx;
   return html`<span>${licence.url ? html`<a href=${licence.url} target="_blank" rel="noreferrer noopener">${name}</a>` : name}
     ${" "}<span class=${`tag ${{ commercial: "good", noncommercial: "bad", unknown: "warn" }[use]}`}>${t(`models.${use}`)}</span>
-    ${licence.conditions && html`<small class="help">${licence.conditions}</small>`}
+    ${licence.conditions && html`<small class="help"><${Said} text=${licence.conditions} /></small>`}
     ${licence.attribution && html`<small class="help">${licence.attribution}</small>`}</span>`;
 }
 
@@ -52,13 +64,22 @@ function Model({ model }) {
       ["models.licence", html`<${Licence} licence=${{ ...model.licence, commercial: model.commercial }} />`],
       ["models.sizes", t("models.sizesText", { min, max, multiple, native })],
       ["models.family", model.family],
+      ["models.bytes", model.bytes === null ? t("models.notHere") : model.bytes > 0 ? t("models.mib", { n: number(model.bytes / 2 ** 20, 1) }) : null],
     ]} />
     <details open=${open} onToggle=${(event) => show(event.target.open)}>
       <summary>${t("models.show", { name: model.name })}</summary>
-      <${Facts} rows=${[["models.source", html`<code>${model.source}</code>`], ["models.defaults", told.map(([key, value]) => `${key} ${value}`).join(", ")]]} />
-      ${open && html`<${Samples} query=${`model=${encodeURIComponent(model.name)}`} fields=${{ model: model.name }} label=${model.name} hashes />`}
+      <${Facts} rows=${[["models.source", html`<code>${model.source}</code>`], ["models.defaults", told.map(([key, value]) => `${called("fields", key) ?? key} ${value}`).join(", ")],
+        ["models.ledger", model.training_ledger && html`<code>${model.training_ledger}</code>`], ["models.card", model.card && html`<code>${model.card}</code>`]]} />
+      ${open && html`<${Samples} query=${`model=${encodeURIComponent(model.name)}`} fields=${{ model: model.name }} label=${model.name} hashes=${Object.keys(model.weights).length === 0} /><${Pinned} weights=${model.weights} />`}
     </details>
   </li>`;
+}
+
+/** The files that a model must have, by hash. */
+function Pinned({ weights }) {
+  const rows = Object.entries(weights);
+  return rows.length > 0 && html`<h3>${t("models.pinned")}</h3><ul class="lb-hashes plain">${rows.map(([file, sha256]) => html`
+    <li key=${file}><span>${file}</span><code>${sha256}</code></li>`)}</ul>`;
 }
 
 /** The newest pictures that were made with something, a way to paint more, and which weights they were made with. */
@@ -119,12 +140,12 @@ function Adapter({ adapter }) {
   return html`<li class="card lb-card">
     <h2>${adapter.title}</h2>
     <p class="help"><code>${adapter.name}</code></p>
-    ${adapter.samples && html`<${Picture} id=${adapter.samples} side=${360} alt=${t("adapters.samples", { name: adapter.name })} onClick=${() => go(`/picture/${adapter.samples}`)} />`}
+    ${adapter.samples && html`<${Grown} src=${adapter.samples} alt=${t("adapters.samples", { name: adapter.name })} />`}
     <${Facts} rows=${[
       ["models.licence", html`<${Licence} licence=${adapter.licence} />`],
       ["adapters.changes", t("adapters.changesText", adapter)],
       ["adapters.trigger", adapter.trigger.join(", ")],
-      ["adapters.size", adapter.size && `${number(adapter.size / 2 ** 20, 1)} MiB`],
+      ["adapters.size", adapter.size === null ? t("adapters.noFile") : t("models.mib", { n: number(adapter.size / 2 ** 20, 1) })],
       ["adapters.consent", adapter.consent],
       ["adapters.doubts", adapter.doubts.length > 0 && html`<span class="tag warn">${adapter.doubts.join(" ")}</span>`],
       ["adapters.parents", adapter.parents.join(", ")],
@@ -136,6 +157,12 @@ function Adapter({ adapter }) {
       ${open && html`<${AdapterSamples} adapter=${adapter} />`}
     </details>
   </li>`;
+}
+
+/** The grid of samples that an adapter came with; nothing where it is gone. */
+function Grown({ src, alt }) {
+  const [gone, lose] = useState(false);
+  return !gone && html`<a class="lb-grown" href=${src} target="_blank" rel="noopener"><img src=${src} alt=${alt} loading="lazy" onError=${() => lose(true)} /></a>`;
 }
 
 /** Pictures painted here with an adapter: the gallery does not search by adapter, so their ids are remembered. */
