@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 PREVIEW_SIDE = 128
 """Longest side of a step preview in pixels."""
 
+PREVIEWS = 6
+"""Most previews of one picture. Each is decoded and judged: one with every step would take longer than the steps."""
+
 MARGIN = 4
 """Cells by which a picture without seams is continued around its edges before it is decoded."""
 
@@ -262,11 +265,12 @@ def batch(engine: LatentEngine, work: Work, parts: Sequence[Share]) -> Iterator[
         yield k, step(share, 0, "encode")
     latents = work.start
     for state in _denoised(engine, work, parts):
-        latents = state.x
+        latents, due = state.x, previewed(state.step, total)
         for k, share in enumerate(parts):
             if not share.gone:
                 guess = state.denoised[starts[k] : starts[k] + share.count]
-                yield k, step(share, state.step, preview=_preview(engine, guess) if share.request.preview else None)
+                seen = _preview(engine, guess) if due and share.request.preview else None
+                yield k, step(share, state.step, preview=seen)
         if all(share.gone for share in parts):
             return
         if state.step == total < work.steps.steps:
@@ -350,6 +354,11 @@ def _joined(each: Sequence[Conditions], sides: int) -> Conditions:
             ]
             joined[name] = reduce(concat, cut)
     return Conditions(**joined)
+
+
+def previewed(step: int, total: int) -> bool:
+    """Say whether a picture of `total` steps is previewed after `step`: each, or the first and few more, evenly."""
+    return total <= PREVIEWS or (step - 1) * PREVIEWS // total > (step - 2) * PREVIEWS // total
 
 
 def _preview(engine: LatentEngine, guess: Array) -> Any:

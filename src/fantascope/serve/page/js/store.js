@@ -1,4 +1,4 @@
-// What the page remembers: small things in localStorage, large ones in IndexedDB, and the jobs it follows.
+// What the page remembers in localStorage, and the jobs it follows. (Canvases are kept by canvas/saves.js.)
 // Everything is apart for each account; theme and language are the browser's.
 import { useEffect, useState } from "./lib.js";
 import { api, follow, forget, pause } from "./api.js";
@@ -105,49 +105,6 @@ export function useStored(key, fallback) {
   return [value, put];
 }
 
-// Large things
-
-let opened = null;
-
-function base() {
-  const name = `fantascope:${me?.account ?? ""}`;
-  if (opened?.name !== name) {
-    opened = { name, ready: new Promise((good, bad) => {
-      const asked = indexedDB.open(name, 1);
-      asked.onupgradeneeded = () => asked.result.createObjectStore("drafts", { keyPath: "name" });
-      asked.onsuccess = () => good(asked.result);
-      asked.onerror = () => bad(asked.error);
-    }) };
-    opened.ready.catch(() => { opened = null; });
-  }
-  return opened.ready;
-}
-
-async function within(mode, work) {
-  const db = await base();
-  return new Promise((good, bad) => {
-    const turn = db.transaction("drafts", mode);
-    const asked = work(turn.objectStore("drafts"));
-    turn.oncomplete = () => good(asked.result);
-    turn.onerror = turn.onabort = () => bad(turn.error || asked.error);
-  });
-}
-
-/**
- * Canvases, blobs and other large things, by name; values are whatever IndexedDB can hold (Blobs too).
- *   get(name) -> value or null · put(name, value) · delete(name) · list(prefix) -> [{ name, at }] newest first.
- * They throw the browser's error (QuotaExceededError when the disk is full).
- */
-export const drafts = {
-  get: async (name) => (await within("readonly", (all) => all.get(name)))?.value ?? null,
-  put: async (name, value) => { await within("readwrite", (all) => all.put({ name, at: Date.now(), value })); },
-  delete: async (name) => { await within("readwrite", (all) => all.delete(name)); },
-  list: async (prefix = "") => (await within("readonly", (all) => all.getAll()))
-    .filter((one) => one.name.startsWith(prefix))
-    .map(({ name, at }) => ({ name, at }))
-    .sort((a, b) => b.at - a.at),
-};
-
 // Jobs
 
 const TRACKED = "tracked";
@@ -229,7 +186,7 @@ function change(id, facts) {
   rows = rows.map((one) => (one.id === id ? { ...one, ...facts } : one));
   const now = rows.find((one) => one.id === id);
   if (ENDS.includes(now.status)) {
-    now.preview = null;
+    Object.assign(now, { preview: null, progress: null }); // the pictures of its steps are wanted no more
     following.get(id)?.abort();
     following.delete(id);
     for (const good of waiting.get(id) || []) good(now);
@@ -275,13 +232,19 @@ function hear(id, { kind, data }) {
   const found = jobs.get(id);
   if (!found) return;
   if (kind === "started") change(id, { status: "running" });
-  else if (kind === "step") change(id, { status: "running", progress: data, preview: data.preview || found.preview });
+  else if (kind === "step") change(id, { status: "running", progress: seen(data, found.progress), preview: data.preview || found.preview });
   else if (kind === "kept") {
     const artifacts = [...(found.artifacts || [])];
     if (!artifacts.includes(data.artifact)) change(id, { artifacts: [...artifacts, data.artifact] });
   } else if (kind === "job") change(id, row(data));
   else if (kind === "lost") change(id, { line: false });
   else if (kind === "back") change(id, { line: true });
+}
+
+/** A step with the previews of the one before, where it has none: not every step is shown. */
+function seen(step, before) {
+  if (step.preview || before?.index !== step.index) return step;
+  return { ...step, preview: before.preview, previews: before.previews };
 }
 
 let beating = false;

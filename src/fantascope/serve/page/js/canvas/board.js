@@ -174,7 +174,7 @@ export class Board {
   paintExtra(ctx, k, ox, oy) {
     const { x, y, w, h } = this.extra;
     ctx.globalAlpha = 0.5;
-    ctx.fillStyle = getComputedStyle(this.host).getPropertyValue("--accent") || "#888";
+    ctx.fillStyle = getComputedStyle(this.host).accentColor;
     ctx.fillRect(Math.round(x * k + ox), Math.round(y * k + oy), Math.round(w * k), Math.round(h * k));
     ctx.globalAlpha = 1;
   }

@@ -4,9 +4,11 @@ import { t } from "../i18n.js";
 import { History } from "./history.js";
 import { Raster, decoded, feathered } from "./raster.js";
 import { Stroke, boxOf, change, hardFill, pathOf, replace, rgbOf, simpler } from "./brush.js";
-import { MASK_COLOUR, MOST_LAYERS, duplicated, newLayer, reframe, wrongSize } from "./project.js";
+import { MASK_COLOUR, MOST_LAYERS, duplicated, newLayer, wrongSize } from "./project.js";
 import { MOST_PEOPLE, inside, person } from "./pose.js";
 import { Saver } from "./saver.js";
+import { write } from "./saves.js";
+import { layerOf, turn } from "./steps.js";
 
 export const TOOLS = {
   move: "v", hand: "h", brush: "b", eraser: "e", mask: "m", lasso: "l", rect: "r", scribble: "s", pose: "p", segment: "g",
@@ -17,7 +19,8 @@ const WANTED = { mask: "fill", lasso: "fill", rect: "fill", scribble: "draw", po
 const CLOSE = 0.4; // px that a scribble's points may be moved by, to be fewer
 
 export class Desk extends EventTarget {
-  constructor(project) {
+  /** `past` is the history that was kept with the project. */
+  constructor(project, past) {
     super();
     this.project = project;
     this.tool = "brush";
@@ -29,18 +32,16 @@ export class Desk extends EventTarget {
     this.wanted = null;
     this.frame = null; // px that are added on each side, while the canvas is expanded
     this.board = null;
-    this.history = new History((id) => this.layer(id), (step) => this.stepped(step));
-    this.saver = new Saver(() => this.project, (state) => { this.state = state; this.say(); }, () => Boolean(this.stroke));
+    this.history = new History(project, (step) => this.stepped(step), past);
+    const keep = (how) => write(this.project, { ...how, history: this.history });
+    this.saver = new Saver(keep, (state) => { this.state = state; this.say(); }, { busy: () => Boolean(this.stroke), settle: () => this.up() });
     this.state = { kind: "saved" };
   }
 
   say(kind = "change") { this.dispatchEvent(new Event(kind)); }
 
   /** Write what is not written; the promise ends when that is done. */
-  close() {
-    this.history.close();
-    return this.saver.close();
-  }
+  close() { return this.saver.close(); }
 
   // Layers
 
@@ -60,35 +61,39 @@ export class Desk extends EventTarget {
 
   stepped(step) {
     if (!this.active) this.project.active = this.project.layers[this.project.layers.length - 1]?.id ?? null;
-    this.changed();
-    this.say("step");
-    return step;
-  }
-
-  /** Do something that can be undone: `redo` is run now. */
-  act(label, redo, undo) {
-    redo();
-    this.history.add({ label, undo, redo });
+    if (step?.frame) this.setFrame(null);
     this.changed();
     this.say("step");
   }
 
-  /** Note pixels that were changed already. */
+  /** Do a step, see steps.js: what it says is done now, but for pixels, which were changed already. */
+  act(label, step) {
+    this.note(label, step);
+    this.say("step");
+  }
+
+  /** Note pixels that were changed already, and do what else the step says. */
   painted(label, layer, parts, more = {}) {
-    if (parts.before.length === 0 && !more.undo) return;
-    this.history.add({ label, layer: layer.id, ...parts, ...more });
+    if (parts.before.length || more.line || more.now) this.note(label, { layer: layer.id, ...parts, ...more });
+  }
+
+  note(label, step) {
+    turn(this.project, step, 1, false);
+    this.history.add({ label, ...step });
     this.changed();
   }
 
-  setLayers(layers, active) {
-    this.project.layers = layers;
-    this.project.active = active;
+  /** Change fields of a layer; return the facts of the step. */
+  facts(layer, now, was = Object.fromEntries(Object.keys(now).map((field) => [field, layer[field]]))) {
+    return { was: { layers: { [layer.id]: was } }, now: { layers: { [layer.id]: now } } };
   }
 
   /** Change the list of layers as one step. */
   arrange(label, layers, active = this.project.active) {
-    const was = [this.project.layers, this.project.active];
-    this.act(label, () => this.setLayers(layers, active), () => this.setLayers(...was));
+    const { project } = this, ids = (list) => list.map((one) => one.id);
+    const was = { order: ids(project.layers), active: project.active };
+    project.shelf = [...project.shelf, ...layers.filter((one) => !layerOf(project, one.id))];
+    this.act(label, { was, now: { order: ids(layers), active } });
   }
 
   /** Add a layer above the active one, or on top. */
@@ -129,7 +134,7 @@ export class Desk extends EventTarget {
   /** Change name, visible or opacity. What is dragged is one step: `was` is the value before. */
   set(layer, field, value, was = layer[field]) {
     if (value === was) return;
-    this.act(t(`canvas.did.${field}`), () => { layer[field] = value; }, () => { layer[field] = was; });
+    this.act(t(`canvas.did.${field}`), this.facts(layer, { [field]: value }, { [field]: was }));
   }
 
   pick(id) {
@@ -142,7 +147,7 @@ export class Desk extends EventTarget {
 
   rename(name) {
     const was = this.project.name;
-    if (name && name !== was) this.act(t("canvas.did.name"), () => { this.project.name = name; }, () => { this.project.name = was; });
+    if (name && name !== was) this.act(t("canvas.did.name"), { was: { name: was }, now: { name } });
   }
 
   /** Return a layer of a kind to paint on: the active one, else the uppermost that is seen, else a new one. */
@@ -245,9 +250,7 @@ export class Desk extends EventTarget {
     }
     const points = simpler(stroke.points.map(({ x, y }) => [x, y]), CLOSE).map(([x, y]) => [Math.round(x * 10) / 10, Math.round(y * 10) / 10]);
     const line = { points, width: Math.max(1, stroke.how.size), erase: Boolean(stroke.how.erase) };
-    const redo = () => { layer.strokes = [...layer.strokes, line]; };
-    redo();
-    this.painted(label, layer, parts, { redo, undo: () => { layer.strokes = layer.strokes.slice(0, -1); } });
+    this.painted(label, layer, parts, { line });
   }
 
   /** Leave what was begun: a second finger came, or the system took the pointer. */
@@ -289,14 +292,7 @@ export class Desk extends EventTarget {
       ctx.fillStyle = colour;
       ctx.fill(pathOf(points));
     });
-    this.painted(label, layer, parts, layer.kind === "sketch" ? this.noStrokes(layer) : {});
-  }
-
-  /** A scribble that was changed as a picture is no list of strokes any more. */
-  noStrokes(layer) {
-    const was = layer.strokes, redo = () => { layer.strokes = null; };
-    redo();
-    return { redo, undo: () => { layer.strokes = was; } };
+    this.painted(label, layer, parts, layer.kind === "sketch" ? this.facts(layer, { strokes: null }) : {}); // it is no list of strokes any more
   }
 
   invertMask() {
@@ -320,16 +316,13 @@ export class Desk extends EventTarget {
       return;
     }
     const parts = change(layer.raster, layer.raster.box, (ctx) => ctx.clearRect(0, 0, this.project.width, this.project.height));
-    const was = layer.strokes, redo = () => { layer.strokes = was ? [] : null; };
-    redo();
-    this.painted(t("canvas.did.clear"), layer, parts, { redo, undo: () => { layer.strokes = was; } });
+    this.painted(t("canvas.did.clear"), layer, parts, layer.strokes ? this.facts(layer, { strokes: [] }) : {});
   }
 
   // People
 
   setPeople(layer, people, label = t("canvas.did.pose")) {
-    const was = layer.people;
-    this.act(label, () => { layer.people = people; }, () => { layer.people = was; });
+    this.act(label, this.facts(layer, { people }));
   }
 
   addPerson(stance) {
@@ -388,8 +381,7 @@ export class Desk extends EventTarget {
     const moved = was.map((one) => ({
       ...one, width: Math.max(1, one.width * grown), points: one.points.map(([x, y]) => through(matrix, x - box.x, y - box.y)),
     }));
-    layer.strokes = moved;
-    return { redo: () => { layer.strokes = moved; }, undo: () => { layer.strokes = was; } };
+    return this.facts(layer, { strokes: moved });
   }
 
   // Pictures and the frame
@@ -433,7 +425,6 @@ export class Desk extends EventTarget {
     const size = wrongSize(wide, high);
     if (size) throw new Error(size);
     const grows = wide !== project.width || high !== project.height;
-    const was = { width: project.width, height: project.height, active: project.active };
     const layer = newLayer("picture", wide, high, name);
     const box = { x: x - frame.x, y: y - frame.y, w, h };
     layer.raster.draw(box, (ctx) => {
@@ -442,21 +433,15 @@ export class Desk extends EventTarget {
     });
     layer.pending = pending;
     const led = project.layers.filter((one) => one.visible && guides.includes(one.kind));
-    const redo = () => {
-      if (grows) reframe(project, wide, high, -frame.x, -frame.y);
-      for (const one of led) one.visible = false;
-      const at = project.layers.findLastIndex((one) => ["picture", "paint"].includes(one.kind));
-      project.layers = project.layers.toSpliced(at + 1, 0, layer);
-      project.active = layer.id;
-      this.setFrame(null);
-    };
-    const undo = () => {
-      project.layers = project.layers.filter((one) => one !== layer);
-      project.active = was.active;
-      for (const one of led) one.visible = true;
-      if (grows) reframe(project, was.width, was.height, frame.x, frame.y);
-    };
-    this.act(name, redo, undo);
+    const seen = (visible) => Object.fromEntries(led.map((one) => [one.id, { visible }]));
+    const was = project.layers.map((one) => one.id), at = project.layers.findLastIndex((one) => ["picture", "paint"].includes(one.kind));
+    project.shelf = [...project.shelf, layer];
+    this.setFrame(null);
+    this.act(name, {
+      frame: grows ? { was: [project.width, project.height], now: [wide, high], x: -frame.x, y: -frame.y } : undefined,
+      was: { order: was, active: project.active, layers: seen(true) },
+      now: { order: was.toSpliced(at + 1, 0, layer.id), active: layer.id, layers: seen(false) },
+    });
     if (grows) this.board?.fit();
     return layer;
   }
@@ -473,7 +458,8 @@ export class Desk extends EventTarget {
     const layer = this.pending, last = this.history.steps[this.history.at - 1];
     if (!layer) return;
     layer.pending = null;
-    if (last?.label === layer.name && last.undo) await this.history.undo();
+    const took = last?.now?.order?.includes(layer.id) && !last.was.order.includes(layer.id);
+    if (took) await this.history.undo();
     else this.remove(layer);
   }
 }

@@ -1,35 +1,41 @@
-// Undo and redo without end. A step holds parts of tiles as they were and are, or two functions; old parts go to disk.
+// Undo and redo, over a refresh too: steps are written with the draft, and their pixels leave the memory once they are.
 
-import { attic } from "./saves.js";
-import { newId } from "./project.js";
+import { partsOf } from "./saves.js";
+import { tidied, turn, weight } from "./steps.js";
 
-const MOST_BYTES = 192 * 2 ** 20;
+const MOST_BYTES = 192 * 2 ** 20; // of pixels, in memory
+const MOST_HELD = 4 * MOST_BYTES; // where nothing can be written
+const MOST_KEPT = 256 * 2 ** 20; // of packed pixels, in the browser's database
+const MOST_STEPS = 500;
 
 export class History {
-  /** `find(id)` gives a layer; `told(label, rect)` is called after each step. */
-  constructor(find, told) {
-    this.find = find;
+  /** `told(step, way)` is called after each step back or forth; `past` {at, steps} is what was kept. */
+  constructor(project, told, past = { at: 0, steps: [] }) {
+    this.project = project;
     this.told = told;
-    this.steps = [];
-    this.at = 0; // steps before this one are done
-    this.run = newId("h");
+    this.steps = past.steps;
+    this.at = past.at; // steps before this one are done
+    this.last = Math.max(0, ...past.steps.map((one) => one.id));
+    this.gone = new Set(); // ids of steps that are written and wanted no more
     this.queue = Promise.resolve();
     this.bytes = 0;
     this.most = MOST_BYTES;
+    this.mostSteps = MOST_STEPS;
+    this.keeps = true;
   }
 
   get canUndo() { return this.at > 0; }
   get canRedo() { return this.at < this.steps.length; }
 
-  /** Add what was just done: {label, layer, before, after} of tiles, and `undo`, `redo` for what is no pixel. */
+  /** Add a step that was just done. */
   add(step) {
-    for (const gone of this.steps.splice(this.at)) this.bytes -= gone.bytes;
-    step.bytes = weight(step.before) + weight(step.after);
-    step.id = this.steps.length ? this.steps[this.steps.length - 1].id + 1 : 1;
+    this.last += 1;
+    Object.assign(step, { id: this.last, bytes: weight(step), away: 0, kept: 0, written: false });
+    this.cut(this.at, this.steps.length);
     this.steps.push(step);
     this.at = this.steps.length;
     this.bytes += step.bytes;
-    this.spill();
+    this.trim();
   }
 
   undo() { return this.go(-1); }
@@ -37,53 +43,91 @@ export class History {
 
   go(way) {
     this.queue = this.queue.then(async () => {
-      const step = this.steps[way < 0 ? this.at - 1 : this.at];
-      if (!step) return;
-      await this.fetch(step);
-      if (step.layer) {
-        const raster = this.find(step.layer)?.raster;
-        for (const part of way < 0 ? step.before : step.after) raster?.put(part);
-      }
-      if (way < 0) step.undo?.();
-      else step.redo?.();
+      const next = () => this.steps[way < 0 ? this.at - 1 : this.at], step = next();
+      if (!step || !(await this.fetch(step)) || step !== next()) return; // something was painted meanwhile
+      turn(this.project, step, way);
       this.at += way;
       this.told(step, way);
     });
     return this.queue;
   }
 
-  /** Put the oldest pixels away until the rest fits; what cannot be put away stays. */
-  spill() {
-    if (this.bytes <= this.most || this.spilling) return;
-    this.spilling = (async () => {
-      for (const step of this.steps) {
-        if (this.bytes <= this.most) break;
-        if (step.bytes === 0 || step === this.steps[this.at - 1]) continue;
-        try {
-          await attic.put([this.run, step.id], { before: step.before, after: step.after });
-        } catch {
-          break;
-        }
-        this.bytes -= step.bytes;
-        Object.assign(step, { before: [], after: [], away: step.bytes, bytes: 0 });
-      }
-      this.spilling = null;
-    })();
-  }
-
+  /** Read the pixels of a step again. Where they are gone, so is the way that leads over it, and this says false. */
   async fetch(step) {
-    await this.spilling;
-    if (!step.away) return;
-    const { before, after } = await attic.get([this.run, step.id]);
-    Object.assign(step, { before, after, bytes: step.away, away: 0 });
+    if (!step.away) return true;
+    const parts = await partsOf(this.project.id, step.id).catch(() => null), at = this.steps.indexOf(step);
+    if (at < 0) return false;
+    if (!parts) {
+      if (at < this.at) this.cut(0, at + 1);
+      else this.cut(at, this.steps.length);
+      this.told(null, 0);
+      return false;
+    }
+    Object.assign(step, parts, { bytes: step.away, away: 0 });
     this.bytes += step.bytes;
+    return true;
   }
 
-  close() {
-    return attic.clear(this.run).catch(() => {});
+  /** Forget steps. */
+  cut(from, to) {
+    const out = this.steps.splice(from, to - from);
+    if (out.length === 0) return;
+    if (from < this.at) this.at -= Math.min(this.at, to) - from;
+    for (const step of out) {
+      this.bytes -= step.bytes;
+      if (step.written) this.gone.add(step.id);
+    }
+    tidied(this.project, this.steps);
   }
-}
 
-function weight(parts) {
-  return (parts ?? []).reduce((sum, part) => sum + (part.data?.byteLength ?? 0), 0);
+  /** Forget the oldest steps where there are too many. */
+  trim() {
+    let kept = this.steps.reduce((sum, one) => sum + one.kept, 0), held = this.bytes, n = 0;
+    while (n < this.at - 1 && (kept > MOST_KEPT || held > MOST_HELD || this.steps.length - n > this.mostSteps)) {
+      kept -= this.steps[n].kept;
+      held -= this.steps[n].bytes;
+      n += 1;
+    }
+    this.cut(0, n);
+  }
+
+  // What the draft writes
+
+  /** Return {at, ids} of all steps, those that are not written yet, and ids of those that are wanted no more. */
+  pieces() {
+    if (!this.keeps) return { at: 0, ids: [], fresh: [], gone: [] };
+    return { at: this.at, ids: this.steps.map((one) => one.id), fresh: this.steps.filter((one) => !one.written), gone: [...this.gone] };
+  }
+
+  /** What `pieces` gave was written; `sizes` are packed bytes of the fresh ones. */
+  wrote({ fresh, gone }, sizes) {
+    for (const id of gone) this.gone.delete(id);
+    fresh.forEach((step, k) => {
+      Object.assign(step, { written: true, kept: sizes[k] });
+      if (!this.steps.includes(step)) this.gone.add(step.id);
+    });
+    this.trim();
+    this.spill();
+  }
+
+  /** Let the oldest pixels that are written leave the memory, until the rest fits. */
+  spill() {
+    for (const [k, step] of this.steps.entries()) {
+      if (this.bytes <= this.most) break;
+      if (step.bytes === 0 || !step.written || k === this.at - 1) continue;
+      this.bytes -= step.bytes;
+      Object.assign(step, { before: [], after: [], away: step.bytes, bytes: 0 });
+    }
+  }
+
+  /** There is no room to keep it: go on with what is in memory. */
+  forgo() {
+    this.keeps = false;
+    this.gone.clear();
+    const done = this.steps.slice(0, this.at).findLastIndex((one) => one.away);
+    this.cut(0, done + 1);
+    const next = this.steps.findIndex((one, k) => k >= this.at && one.away);
+    if (next >= 0) this.cut(next, this.steps.length);
+    this.gone.clear();
+  }
 }

@@ -41,7 +41,7 @@ export function newLayer(kind, width, height, name) {
 
 export function newProject(width, height, name, first = "paint") {
   const layers = first ? [newLayer(first, width, height, t(`canvas.kind.${first}`))] : [];
-  return { id: newId("p"), name, width, height, paper: "#ffffff", layers, active: layers[0]?.id ?? null, job: null };
+  return { id: newId("p"), name, width, height, paper: "#ffffff", layers, shelf: [], active: layers[0]?.id ?? null, job: null };
 }
 
 /** Return a layer's copy with an id of its own. */
@@ -140,7 +140,7 @@ export async function opened(blob) {
   if (ids.size !== layers.length) throw new Error(t("canvas.file.layers", { most: MOST_LAYERS }));
   const paper = /^#[0-9a-f]{6}$/.test(data.paper) ? data.paper : "#ffffff";
   const active = ids.has(data.active) ? data.active : (layers[0]?.id ?? null);
-  return { id: newId("p"), name: String(data.name ?? "").slice(0, 200), width: data.width, height: data.height, paper, layers, active, job: null };
+  return { id: newId("p"), name: String(data.name ?? "").slice(0, 200), width: data.width, height: data.height, paper, layers, shelf: [], active, job: null };
 }
 
 async function readLayer(row, k, { width, height }) {
@@ -205,10 +205,10 @@ function bytes(text) {
 
 // The draft: the same in pieces, of which only those are written again that changed
 
-/** Return {record, tiles, gone} of what is to be written: the project without pixels, and changed tiles with theirs. */
+/** Return {record, tiles} of what is to be written: the project without pixels, and changed tiles with theirs. */
 export function pieces(project, all = false) {
   const tiles = [];
-  const layers = project.layers.map((layer) => {
+  const plain = (layer) => {
     const { raster, ...rest } = layer;
     if (!raster) return rest;
     for (const at of all ? raster.tiles.keys() : raster.stale) {
@@ -216,26 +216,30 @@ export function pieces(project, all = false) {
       else if (!all) tiles.push({ key: [project.id, layer.id, at], data: null });
     }
     raster.stale = new Set();
-    return { ...rest, tiles: [...raster.tiles.keys()].filter((at) => raster.tiles[at]) };
-  });
-  return { record: structuredClone({ ...project, layers, tile: TILE }), tiles };
+    return { ...rest, sides: [raster.width, raster.height], tiles: [...raster.tiles.keys()].filter((at) => raster.tiles[at]) };
+  };
+  const [layers, shelf] = [project.layers, project.shelf].map((list) => list.map(plain));
+  return { record: structuredClone({ ...project, layers, shelf, tile: TILE }), tiles };
 }
 
 /** Return the project of a draft; `read(layer id, tile)` gives a tile's bytes. */
 export async function revived(record, read) {
-  const layers = [];
-  for (const { tiles, ...layer } of record.layers) {
+  const { tile, ...project } = record;
+  const whole = async ({ tiles, sides = [record.width, record.height], ...layer }) => {
     layer.raster = null;
     if (tiles) {
-      layer.raster = new Raster(record.width, record.height);
+      layer.raster = new Raster(...sides);
       for (const at of tiles) {
         const data = await read(layer.id, at);
         if (data) layer.raster.put({ at, ...layer.raster.place(at), data });
       }
       layer.raster.stale = new Set();
     }
-    layers.push(layer);
+    return layer;
+  };
+  for (const list of ["layers", "shelf"]) {
+    project[list] = [];
+    for (const layer of record[list]) project[list].push(await whole(layer));
   }
-  const { tile, ...project } = record;
-  return { ...project, layers };
+  return project;
 }

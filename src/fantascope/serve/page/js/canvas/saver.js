@@ -1,19 +1,18 @@
 // Writes the draft soon after every change, and says how that went.
 
-import { write } from "./saves.js";
-
 const SOON = 350;
 
 export class Saver {
-  /** `project()` is what is written; `told({kind: "saved" | "saving" | "waiting" | "full" | "failed", error})`;
-   *  while `busy()`, as in the middle of a stroke, it waits. */
-  constructor(project, told, busy = () => false) {
-    this.project = project;
-    this.told = told;
-    this.busy = busy;
+  /** `work(options)` writes; `told({kind: "saved" | "saving" | "waiting" | "full" | "failed", error})`; while `busy()`, as
+   *  in the middle of a stroke, it waits; `settle()` ends what makes it busy, as the page goes away. */
+  constructor(work, told, { busy = () => false, settle = () => {} } = {}) {
+    Object.assign(this, { work, told, busy, settle });
     this.on = false;
     this.hidden = () => { if (document.visibilityState === "hidden" && this.timer) this.now(); };
-    this.hurry = () => { if (this.on && this.kind !== "saved") write(this.project(), { hurry: true }).catch(() => {}); };
+    this.hurry = () => {
+      this.settle();
+      if (this.on && this.kind !== "saved") this.work({ hurry: true }).catch(() => {});
+    };
     document.addEventListener("visibilitychange", this.hidden);
     window.addEventListener("pagehide", this.hurry);
   }
@@ -32,7 +31,7 @@ export class Saver {
     this.line = (this.line ?? Promise.resolve()).then(async () => {
       this.tell({ kind: "saving" });
       try {
-        await write(this.project());
+        await this.work({});
         this.tell({ kind: this.timer ? "waiting" : "saved" });
       } catch (error) {
         this.tell({ kind: error.name === "QuotaExceededError" ? "full" : "failed", error });

@@ -1,7 +1,7 @@
 // Where a picture comes from and what was made from it: parents, children, and the whole tree.
 import { html } from "../lib.js";
 import { go } from "../app.js";
-import { Picture } from "../parts.js";
+import { Picture, Said } from "../parts.js";
 import { thumbUrl } from "../api.js";
 import { t } from "../i18n.js";
 
@@ -15,7 +15,7 @@ export function History({ history }) {
   const below = (parent) => history.data.filter((one) => one.parent === parent);
   const branch = (node) => html`<li key=${node.id}>
     <a class="pi-node" href=${`#/picture/${node.id}`} aria-current=${node.id === history.id ? "true" : undefined}>
-      <img src=${thumbUrl(node.id, 96)} alt="" width="44" height="44" loading="lazy" /><span>${node.done}</span></a>
+      <img src=${thumbUrl(node.id, 96)} alt="" width="44" height="44" loading="lazy" /><span><${Said} text=${node.done} /></span></a>
     ${below(node.id).length > 0 && html`<ul>${below(node.id).map(branch)}</ul>`}
   </li>`;
   const tree = history.data.length > 1;

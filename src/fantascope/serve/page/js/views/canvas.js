@@ -39,18 +39,18 @@ function Opening({ id }) {
       }
       const Konva = await konva();
       release = await saves.hold(id);
-      const project = unkept.get(id) ?? (await saves.read(id));
+      const { project, past } = unkept.has(id) ? { project: unkept.get(id) } : ((await saves.read(id)) ?? {});
       if (!project) throw Object.assign(new Error(t("canvas.gone")), { gone: true });
       if (!release) {
         await copyOf(project);
         return;
       }
       if (!here) { release(); return; }
-      made = new Desk(project);
+      made = new Desk(project, past);
       made.Konva = Konva;
       made.maker = new Maker(made);
       made.saver.on = true;
-      saves.attic.sweep().catch(() => {}); // only room
+      saves.past.sweep().catch(() => {}); // only room
       setDesk(made);
     };
     load().catch((wrong) => here && fail(wrong));
@@ -73,7 +73,7 @@ async function copyOf(project) {
   const layers = project.layers.map((layer) => ({ ...duplicated(layer, project), name: layer.name }));
   const active = layers[project.layers.findIndex((one) => one.id === project.active)]?.id ?? null;
   toast(t("canvas.copied", { name }), { ms: 12000 });
-  await begin({ ...project, id: newId("p"), name, layers, active, job: null }, { replace: true });
+  await begin({ ...project, id: newId("p"), name, layers, shelf: [], active, job: null }, { replace: true });
 }
 
 function Working({ desk, maker }) {
