@@ -69,11 +69,11 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "personal": (
         LAYER0 | {"annotate", "core", "data", "engines", "gallery", "prompt", "tasks", "train"},
-        {"numpy", "PIL"},
+        {"numpy", "PIL", "pydantic"},
     ),
     "serve": (
         LAYER0
-        | {"annotate", "data", "engines", "gallery", "policy", "prompt", "provenance", "resolve", "studio"}
+        | {"annotate", "data", "engines", "gallery", "personal", "policy", "prompt", "provenance", "resolve", "studio"}
         | {"lineage", "replay", "reports", "tasks", "wording"},
         {"PIL", "anyio", "dbos", "fastapi", "numpy", "prometheus_client", "pydantic", "starlette", "uvicorn"},
     ),

@@ -105,6 +105,10 @@ def test_gallery(tmp_path: Path, say: Say) -> None:
     assert "a blue cat" in listed[0]
     assert len(listed) == 2
     assert len(say("gallery", "list", "--search", "elephant").out.splitlines()) == 1
+    assert len(say("gallery", "list", "--since", "2020-01-01").out.splitlines()) == 2
+    assert say("gallery", "list", "--until", "2020-01-01").out == ""
+    assert "not after" in say("gallery", "list", "--since", "2020-01-02", "--until", "2020-01-01", code=2).err
+    assert "no time" in say("gallery", "list", "--since", "monday", code=2).err
     name = listed[0].split()[0]
     shown = say("gallery", "show", name).out
     assert "a blue cat" in shown
@@ -112,6 +116,17 @@ def test_gallery(tmp_path: Path, say: Say) -> None:
     say("gallery", "export", name, str(tmp_path / "cat.png"))
     assert (tmp_path / "cat.png").is_file()
     say("gallery", "export", name, str(tmp_path / "cat.png"), code=2)
+    like = say("gallery", "search", "--like", str(tmp_path / "cat.png")).out.splitlines()
+    assert len(like) == 2
+    assert like[0].startswith("0.000  " + name)
+    other = json.loads(say("gallery", "search", "--like", name, "--json").out)
+    assert (other["prompt"], other["id"][7:19] == name) == ("a pink elephant", False)
+    assert say("gallery", "search", "--like", name, "--search", "elephant", "--until", "2020-01-01").out == ""
+    assert "No such file" in say("gallery", "search", "--like", str(tmp_path / "none.png"), code=2).err
+    (tmp_path / "text.png").write_text("no picture")
+    assert "invalid_picture" in say("gallery", "search", "--like", str(tmp_path / "text.png"), code=2).err
+    say("gallery", "search", "--like", "0" * 64, code=1)
+    say("gallery", "search", code=2)
     say("gallery", "verify")
     say("gallery", "remove", name)
     say("gallery", "show", name, code=1)

@@ -129,7 +129,7 @@ class Making(Request):
     format: Format | None = Field(None, description="png, jpeg or webp")
     quality: int | None = Field(None, ge=1, le=100, description="of jpeg and webp; webp at 100 is lossless")
     private: bool = Field(False, description="keep prompt and settings out of the file")
-    preview: bool = Field(False, description="yield a small preview with every step")
+    preview: bool = Field(False, description="yield small previews on the way, at most six of each picture")
 
 
 class Control(BaseModel):

@@ -19,7 +19,17 @@ from fantascope.engines import together
 from fantascope.engines.base import Choice, Inputs, Rowwise
 from fantascope.engines.graph import GraphEngine
 from fantascope.engines.graph_runtime import open_runtime
-from fantascope.engines.paint import AGREE, FREE, PLAIN, batch_key, company, paint_together, shares
+from fantascope.engines.paint import (
+    AGREE,
+    FREE,
+    PLAIN,
+    PREVIEWS,
+    batch_key,
+    company,
+    paint_together,
+    previewed,
+    shares,
+)
 from fantascope.engines.together import Seat, SharedEngines, Ticket
 from fantascope.errors import InvalidValue, UnknownName, Unsupported
 from fantascope.request import Imagine, Vary
@@ -180,6 +190,18 @@ def test_previews_are_decoded_for_those_who_asked(engine: GraphEngine, monkeypat
     events = [event for _, event in paint_together(engine, [wish(0), wish(1, n=2, preview=True), wish(2)])]
     assert sum(rows) == 3 * 2 + 4
     assert sum(isinstance(event, Step) and event.preview is not None for event in events) == 3
+
+
+def test_previews_are_few_and_even() -> None:
+    def shown(total: int) -> list[int]:
+        return [step for step in range(1, total + 1) if previewed(step, total)]
+
+    assert shown(1) == [1] and shown(6) == [1, 2, 3, 4, 5, 6]
+    assert shown(7) == [1, 3, 4, 5, 6, 7] and shown(20) == [1, 5, 8, 11, 15, 18]
+    for total in range(8, 200):
+        steps = shown(total)
+        gaps = [b - a for a, b in zip(steps, [*steps[1:], total + 1], strict=True)]
+        assert len(steps) == PREVIEWS and max(gaps) - min(gaps) <= 1, total
 
 
 def test_who_goes_together(engine: GraphEngine) -> None:
@@ -362,7 +384,7 @@ def test_a_slow_reader_holds_up_nobody_and_keeps_one_preview(engines: SharedEngi
     steps = [event for event in rest if isinstance(event, Step) and event.stage == "denoise"]
     assert [step.step for step in steps] == [*range(1, 13), *range(1, 13)], "all steps come, in order"
     assert len(pixels(rest)) == 6
-    assert [step.preview is not None for step in steps[:12]].count(True) < 12
+    assert [step.preview is not None for step in steps[:12]].count(True) < PREVIEWS
 
 
 def test_first_come_first_served_between_keys_and_the_lone(engines: SharedEngines, batches: list[list[int]]) -> None:

@@ -6,10 +6,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests.serve.conftest import Running
 
 from fantascope import Gallery
 
@@ -102,6 +104,41 @@ def test_cancelling_keeps_what_was_made_and_refunds_the_rest(server: Any) -> Non
         retried = client.post(f"/v1/fantascope/jobs/{job['id']}/retry")
         assert retried.status_code == 202
         client.post(f"/v1/fantascope/jobs/{retried.json()['id']}/cancel")
+
+
+def test_a_job_that_waits_moves_up_and_keeps_its_id_also_over_a_kill(tmp_path: Path) -> None:
+    line = Running(tmp_path / "line", "--rate", "0", "--workers", "1", "--paused")
+    try:
+        with line.client() as client:
+            jobs = [submit(client, ECHO | {"seed": k})["id"] for k in range(5)]
+            late, slow = jobs[4], jobs[1]
+            place = "/v1/fantascope/jobs/"
+            moved = client.patch(place + late, json={"priority": "high"})
+            assert moved.status_code == 200 and moved.json()["id"] == late and moved.json()["priority"] == "high"
+            assert client.patch(place + slow, json={"priority": "low"}).json()["priority"] == "low"
+            assert client.patch(place + jobs[2], json={"priority": "low"}).status_code == 200
+            assert client.patch(place + jobs[2], json={"priority": "normal"}).json()["priority"] == "normal"
+            for body in ({"priority": "urgent"}, {}, {"priority": "low", "n": 2}, {"priority": 1}):
+                assert client.patch(place + late, json=body).status_code == 400, body
+            assert client.patch(place + "0" * 8, json={"priority": "low"}).status_code == 404
+            with line.client(line.user("stranger")) as other:
+                assert other.patch(place + late, json={"priority": "low"}).status_code == 404
+            held = client.get("/v1/fantascope/account").json()["held"]
+        line.kill()
+        line.start()
+        with line.client() as client:
+            assert client.get("/v1/fantascope/account").json()["held"] == held > 0
+            assert client.get(place + late).json()["priority"] == "high"
+            client.post("/v1/fantascope/queue/resume")
+            done = {job: line.done(job) for job in jobs}
+            made = [done[job]["artifacts"][0] for job in jobs]
+            kept = [client.get(f"/v1/fantascope/gallery/{one}").json()["kept"] for one in made]
+            order = sorted(range(1, 5), key=lambda k: kept[k])  # the first had a worker already
+            assert order == [4, 2, 3, 1]
+            assert done[late]["priority"] == "high"
+            assert client.patch(place + late, json={"priority": "low"}).status_code == 409
+    finally:
+        line.kill()
 
 
 @pytest.mark.slow

@@ -47,3 +47,23 @@ def test_a_job_survives_the_server(database: str, tmp_path: Path) -> None:
     assert not (running.home / "jobs" / "jobs.db").exists()
     with Gallery.open(running.home / "gallery", url=database) as gallery:
         assert not list(gallery.verify())
+
+
+def test_a_job_that_waits_moves_and_stays_moved(database: str, tmp_path: Path) -> None:
+    running = Running(
+        tmp_path / "served", "--rate", "0", "--workers", "1", "--paused", env={"FANTASCOPE_DATABASE": database}
+    )
+    with running.client() as client:
+        body = {"prompt": "an echo", "model": "echo"}
+        jobs = [client.post("/v1/fantascope/imagine", json=body | {"seed": k}).json()["id"] for k in range(4)]
+        moved = client.patch(f"/v1/fantascope/jobs/{jobs[3]}", json={"priority": "high"})
+        assert moved.status_code == 200 and moved.json()["priority"] == "high"
+    running.kill()
+    running.start()
+    with running.client() as client:
+        assert client.get(f"/v1/fantascope/jobs/{jobs[3]}").json()["priority"] == "high"
+        client.post("/v1/fantascope/queue/resume")
+        made = [running.done(job)["artifacts"][0] for job in jobs]
+        kept = [client.get(f"/v1/fantascope/gallery/{one}").json()["kept"] for one in made]
+        assert kept[3] < kept[1] < kept[2]
+    assert running.stop() == 0

@@ -18,14 +18,14 @@ def quoted(studio: Any, request: Any, balance: Balance) -> dict[str, Any]:
     """Resolve and judge a request; return its price, what the account has left, and an estimate of its energy.
 
     Raises:
-        PolicyRefused: a rule refuses it, as it would refuse the run.
+        PolicyRefused: a rule refuses it, as it would refuse the run; that is logged of the run alone.
     """
     from fantascope.policy import quote as priced
     from fantascope.policy.energy import Energy, estimate
     from fantascope.request import Painting
 
     job = studio.resolve(request)
-    studio.judge(job.request, job.spec)
+    studio.judge(job.request, job.spec, log=False)
     credits = float(priced(job.request, job.spec))
     energy: Energy | None = None
     work, turns = "", None

@@ -41,7 +41,7 @@ class People:
     def __init__(self, studio: Studio, token: str | None = None) -> None:
         self._studio = studio
         self._own = hashlib.sha256(token.encode()).digest() if token else None
-        self._studios: OrderedDict[tuple[str, str], Studio] = OrderedDict()
+        self._studios: OrderedDict[tuple[str, str, bool], Studio] = OrderedDict()
         self._guard = threading.Lock()
 
     @property
@@ -72,10 +72,15 @@ class People:
         return Caller(person.name, person.plan, person.operator)
 
     def studio(self, caller: Caller) -> Studio:
-        """Return the studio of a caller: their pictures, their ledger, the rules of their plan."""
-        key = (caller.account, caller.plan)
+        """Return the studio of a caller: their pictures, their ledger, the rules of their plan.
+
+        Who runs the server sees everybody's adapters; others see their own and the shared ones.
+        """
+        key = (caller.account, caller.plan, caller.operator)
         with self._guard:
-            studio = self._studios.pop(key, None) or self._studio.of(*key)
+            studio = self._studios.pop(key, None)
+            if studio is None:
+                studio = self._studio.of(caller.account, caller.plan, guest=not caller.operator)
             self._studios[key] = studio
             while len(self._studios) > STUDIOS:
                 self._studios.popitem(last=False)[1].close()

@@ -47,10 +47,11 @@ KINDS = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
     ".svg": "image/svg+xml",
     ".LICENSE": "text/plain; charset=utf-8",
 }
-NAME = re.compile(r"(?:[A-Za-z0-9_-]{1,40}/){0,3}[A-Za-z0-9_-]{1,40}\.(?:html|css|js|svg|LICENSE)", re.ASCII)
+NAME = re.compile(r"(?:[A-Za-z0-9_-]{1,40}/){0,3}[A-Za-z0-9_-]{1,40}\.(?:html|css|js|json|svg|LICENSE)", re.ASCII)
 MOST_TOKEN = 200
 LEAST_PACKED = 1000
 """Bytes from which on a file is packed: it has no secret in it that its length could tell."""
@@ -90,6 +91,12 @@ async def script(http: Http, path: str) -> Response:
 async def part_of_style(http: Http, path: str) -> Response:
     """Return the style of a part of the page."""
     return await page_file(http, f"css/{path}")
+
+
+@router.get("/lang/{path:path}")
+async def catalogue(http: Http, path: str) -> Response:
+    """Return sentences of the server in a language of the page."""
+    return await page_file(http, f"lang/{path}")
 
 
 @router.get("/vendor/{path:path}")

@@ -12,8 +12,8 @@ import pytest
 
 from fantascope import errors
 from fantascope.receipt import Verdict
-from fantascope.serve.desk import revived
 from fantascope.serve.fetch import FieldError, fetched
+from fantascope.serve.job import revived
 from fantascope.serve.openai.answers import Moments, patches
 from fantascope.serve.openai.replies import Blocked, error_reply
 from fantascope.serve.openai.uploads import artifact_of, file_id

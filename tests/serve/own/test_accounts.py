@@ -64,6 +64,20 @@ def test_a_person_from_beginning_to_end(own: httpx.Client, server: Any) -> None:
         error_of(ann.get(f"{WIRE}/account"), 401, "not_authorised")
 
 
+def test_plans_and_limits(own: httpx.Client, other: httpx.Client) -> None:
+    told = other.get("/plans").json()
+    plans = {plan["name"]: plan for plan in told["data"]}
+    assert list(plans) == ["local", "free", "standard", "pro"]
+    assert plans["free"]["allowance"] == 15 and plans["free"]["rollover"] is None
+    assert plans["free"]["topups"] == [{"credits": 115, "months": 12}] and plans["free"]["strictness"] == "strict"
+    assert plans["standard"]["rollover"] == {"credits": 250, "months": 1}
+    mine = other.get("/account").json()
+    assert (plans[mine["plan"]]["terms"], plans[mine["plan"]]["allowance"]) == (mine["terms"], mine["allowance"])
+    assert told["limits"]["jobs"] == 256 and told["limits"]["body_bytes"] == 64 * 2**20
+    for name in plans:
+        assert own.post("/users", json={"name": f"on-{name}", "plan": name}).status_code == 201
+
+
 def test_a_ledger_is_of_one_account_and_adds_up(other: httpx.Client) -> None:
     before = other.get("/account").json()
     make(other, seed=70, n=2)

@@ -144,8 +144,13 @@ def test_a_quote_holds_and_paints_nothing(own: httpx.Client) -> None:
 
 
 def test_a_quote_is_judged(own: httpx.Client) -> None:
+    before = own.get("/refusals").json()
     error = error_of(own.post("/imagine/quote", json={"prompt": "a nude photo of a woman"}), 403, "policy_refused")
     assert error["verdict"]["rule"]
+    assert own.get("/refusals").json() == before, "a question is no refusal"
+    assert "appeal" not in (error["hint"] or "")
+    asked = error_of(own.post("/imagine", json={"prompt": "a nude photo of a woman"}), 403, "policy_refused")
+    assert asked["verdict"] == error["verdict"] and own.get("/refusals").json() != before
 
 
 def test_jobs_take_any_task(own: httpx.Client) -> None:

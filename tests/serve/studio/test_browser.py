@@ -23,6 +23,12 @@ SENT = """async fields => {
   window.ended = track(await submit("imagine", fields));
 }"""
 """A job of the page, as a view makes one."""
+CANVAS = """async () => {
+  const { write, list } = await import("/js/canvas/saves.js"), { newProject } = await import("/js/canvas/project.js");
+  await write(newProject(64, 64, "of fay"), { all: true });
+  if ((await list()).length !== 1) throw new Error("nothing was kept");
+}"""
+"""A canvas that the browser keeps."""
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +215,13 @@ def test_language_and_theme_are_kept(visitor: Tab) -> None:
     page.reload()
     page.wait_for_selector("nav >> text=Biblioteca")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    ground = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(ground) == "rgb(20, 24, 22)", "what was chosen goes before what the system is"
+    page.emulate_media(color_scheme="dark")
+    page.evaluate("import('/js/app.js').then(one => one.setTheme('light'))")
+    assert page.evaluate(ground) == "rgb(246, 245, 242)"
+    page.evaluate("import('/js/app.js').then(one => one.setTheme('auto'))")
+    assert page.evaluate(ground) == "rgb(20, 24, 22)"
     visitor.quiet()
 
 
@@ -291,7 +304,7 @@ def test_two_people_in_one_browser_are_apart(chrome: Any, studio: Any) -> None:
     with tab(chrome, studio.url) as made:
         enter(made, studio.user("fay"))
         made.page.evaluate("import('/js/store.js').then(one => one.remember('secret', 'of fay'))")
-        made.page.evaluate("import('/js/store.js').then(one => one.drafts.put('canvas', new Blob(['fay'])))")
+        made.page.evaluate(CANVAS)
         made.page.evaluate(SENT, {"prompt": PROMPT, "model": "echo", "n": 1})
         made.page.wait_for_function("async () => (await import('/js/store.js')).jobs.list()[0].status === 'done'")
         made.page.get_by_role("button", name="Log out").click()
@@ -300,9 +313,9 @@ def test_two_people_in_one_browser_are_apart(chrome: Any, studio: Any) -> None:
         made.go("imagine")
         assert made.page.evaluate(
             """async () => {
-              const { recall, drafts, me, jobs } = await import("/js/store.js");
-              return [recall("secret"), await drafts.get("canvas"), me.account, jobs.list().length];
+              const { recall, me, jobs } = await import("/js/store.js"), { list } = await import("/js/canvas/saves.js");
+              return [recall("secret"), await list(), me.account, jobs.list().length];
             }"""
-        ) == [None, None, "gus", 0]
+        ) == [None, [], "gus", 0]
         assert made.page.locator(PICTURE).count() == 0
         made.quiet()

@@ -273,7 +273,10 @@ def test_a_refusal_says_its_rule_marks_the_words_and_offers_what_is_allowed(
     one.page.wait_for_selector(".error-note")
     logged = client.get(f"{API}/refusals").json()["data"]
     assert len(logged) == before + 1
-    assert one.page.inner_text(".error-message") == logged[0]["reason"]
+    why, _, told = logged[0]["reason"].partition(" Rule ")
+    assert one.page.inner_text(".error-message") == why
+    assert "fantascope" not in one.page.inner_text(".error-note"), "no command of a terminal"
+    assert told.startswith("artist/living") and "Rule artist/living" in one.page.inner_text(".error-note")
     one.page.get_by_role("button", name="Appeal").click()
     one.page.get_by_label("Why this should be allowed").fill("It is for a school.")
     one.page.get_by_role("button", name="Send the appeal").click()

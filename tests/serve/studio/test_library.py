@@ -227,7 +227,7 @@ def test_jobs_wait_move_up_are_cancelled_tried_again_and_forgotten(operator: Vis
         page.reload()
         second = page.locator(".jb-job", has_text="a second in line")
         second.get_by_label("Priority of: a second in line").select_option("Priority: high")
-        page.get_by_text("It waits again, with priority high.").wait_for()
+        page.get_by_text("Its priority is high now.").wait_for()
         waiting = own.get(f"{API}/jobs?status=queued").json()["data"]
         told = {job["request"]["prompt"]: job["priority"] for job in waiting}
         assert told == {"a first in line": "normal", "a second in line": "high"}
@@ -350,20 +350,6 @@ def test_adapters_are_shown_with_what_they_change_and_whose_they_are(seen: Visit
     assert "I took these photos" in words
     assert not seen.seen()
     (folder / "pomo.json").unlink()
-
-
-def test_the_command_that_teaches(seen: Visitor) -> None:
-    page = seen.at("library?tab=personalise")
-    page.get_by_label("Word for the subject").fill("pomo")
-    page.get_by_label("What the subject is").fill("dog")
-    page.get_by_label("Who says yes to this").fill("It's my dog; I took these")
-    file = io.BytesIO()
-    Image.new("RGB", (64, 64), (200, 150, 90)).save(file, "PNG")
-    drop(page, ".vf-drop", ("my dog.png", "image/png", file.getvalue()))
-    page.get_by_alt_text("my dog.png").wait_for()
-    said = page.locator(".ps-command code").inner_text()
-    consent = "'It'\\''s my dog; I took these'"
-    assert said == f"fantascope personalise 'my dog.png' --name pomo --class dog --consent {consent}"
 
 
 @pytest.mark.parametrize("width", [390, 1280])

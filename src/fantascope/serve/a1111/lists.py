@@ -83,7 +83,7 @@ async def sd_models(http: Http, caller: Caller = Depends(caller_of)) -> Response
 @router.get("/loras")
 async def loras(http: Http, caller: Caller = Depends(caller_of)) -> Response:
     """List the adapters of the collection, those that are words apart."""
-    found = await _adapters(http)
+    found = await _adapters(http, caller)
     return reply([_lora(one) for one in found.values() if one.method != INVERSION])
 
 
@@ -91,7 +91,7 @@ async def loras(http: Http, caller: Caller = Depends(caller_of)) -> Response:
 async def embeddings(http: Http, caller: Caller = Depends(caller_of)) -> Response:
     """List the textual inversions of the collection: those that fit the caller's model, and the rest."""
     spec, specs = await spec_of(http, caller)
-    words = [one for one in (await _adapters(http)).values() if one.method == INVERSION]
+    words = [one for one in (await _adapters(http, caller)).values() if one.method == INVERSION]
     rows = [(one, _embedding(one, specs)) for one in words]
     fits = {one.name: row for one, row in rows if one.family == spec.family}
     return reply({"loaded": fits, "skipped": {one.name: row for one, row in rows if one.name not in fits}})
@@ -194,9 +194,9 @@ for name in TAUGHT:
     router.add_api_route(f"/{name}", taught, methods=["POST"])
 
 
-async def _adapters(http: Http) -> dict[str, Adapter]:
-    folder = server_of(http).studio.settings.adapters
-    return await off(lambda: collection(folder))
+async def _adapters(http: Http, caller: Caller) -> dict[str, Adapter]:
+    told = server_of(http).studio_of(caller).settings
+    return await off(lambda: collection(told.adapters, told.sees))
 
 
 def _sampler(name: str, ours: str, how: str | None) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from fantascope.serve.a1111.pictures import Given, Size
 from fantascope.serve.a1111.replies import encoded, painted, reply
 from fantascope.serve.a1111.runs import Board, board_of, body_of, made, stop, told
 from fantascope.serve.a1111.translate import Plan
-from fantascope.serve.desk import Job
+from fantascope.serve.job import Job
 from fantascope.serve.kit import Server, caller_of, off, server_of
 from fantascope.serve.people import Caller
 

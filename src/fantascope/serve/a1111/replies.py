@@ -14,7 +14,7 @@ from fantascope.errors import FantascopeError
 from fantascope.provenance.infotext import SAMPLERS, main_weight, parameters_of
 from fantascope.receipt import Receipt
 from fantascope.serve.a1111.bodies import Img2Img, Painting
-from fantascope.serve.desk import Job
+from fantascope.serve.job import Job
 
 UNPROCESSABLE = 422
 """What the web UI answers where a field is wrong; elsewhere the status is our own."""

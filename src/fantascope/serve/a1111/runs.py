@@ -18,8 +18,8 @@ import fantascope.serve.a1111.pictures as pictures
 from fantascope.artifact import Artifact
 from fantascope.errors import Cancelled
 from fantascope.request import Request
-from fantascope.serve.desk import Job
 from fantascope.serve.hub import Event
+from fantascope.serve.job import Job
 from fantascope.serve.kit import Server, off, preview_png, read_json, server_of
 from fantascope.serve.people import Caller
 

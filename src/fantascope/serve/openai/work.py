@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from fantascope.artifact import Artifact
 from fantascope.errors import FantascopeError
 from fantascope.request import Format
-from fantascope.serve.desk import Job
 from fantascope.serve.hub import Event
+from fantascope.serve.job import Job
 from fantascope.serve.kit import Server, off, server_of
 from fantascope.serve.openai import answers
 from fantascope.serve.openai.asked import Asked
@@ -25,6 +25,7 @@ from fantascope.serve.openai.replies import Blocked, error_reply
 from fantascope.serve.openai.rules import Size
 from fantascope.serve.openai.uploads import Sent
 from fantascope.serve.people import Caller
+from fantascope.serve.watching import finished
 
 NAMES = {"generation": "image_generation", "edit": "image_edit", "variation": "image_edit"}
 """Route -> the beginning of its events' names."""
@@ -108,7 +109,7 @@ async def _events(order: Order, job: Job) -> AsyncIterator[bytes]:
                 async for happened in events:
                     if _shows(happened) and moments.now(happened.data["step"], happened.data["steps"]):
                         yield await off(lambda seen=happened: _partial(order, name, seen, moments.count - 1))  # type: ignore[misc]
-            done = await order.server.desk.finished(order.caller, job.id)
+            done = await finished(order.server.desk, order.caller, job.id)
             pictures = await off(lambda: order.server.pictures(order.caller, done))
             pictures = await _finished(order, pictures)
         for picture in pictures:

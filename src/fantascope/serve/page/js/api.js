@@ -1,5 +1,6 @@
 // The server, as the page talks to it: requests, errors, jobs and what happens to them.
-import { addWords, t } from "./i18n.js";
+import { addWords, lang, t } from "./i18n.js";
+import { called, say } from "./say.js";
 
 addWords({
   en: {
@@ -19,15 +20,36 @@ export const MOST_BYTES = 64 * 2 ** 20;
 const ENDS = ["done", "failed", "cancelled"];
 let away = false;
 
-/** What went wrong, as the server says it: code, status, message, param, hint, readings, verdict, at. */
+/**
+ * What went wrong, as the server says it: code, status, param, readings, verdict, at. `english` is its sentence and advice
+ * as they came, { message, hint }, or null where the page itself says it; `message` and `hint` are those in the language
+ * that the page has when they are read.
+ */
 export class ApiError extends Error {
   constructor(facts) {
-    super(facts.message);
-    Object.assign(this, {
-      code: "unknown", status: 0, param: null, hint: null, readings: null, verdict: null, at: null, after: null,
-    }, facts);
+    super();
+    Object.assign(this, { code: "unknown", status: 0, param: null, readings: null, verdict: null, at: null, after: null });
+    speak(this, facts);
     this.name = "ApiError";
   }
+}
+
+/** Put the facts of an error into `error`, so that its message and hint speak the language of the page. */
+function speak(error, { message = "", hint = null, english = { message, hint }, ...more }) {
+  Object.assign(error, more, { english });
+  const word = (own, get) => ({ enumerable: true, configurable: true, ...(english ? { get } : { value: own }) });
+  return Object.defineProperties(error, { message: word(message, () => spoken(error)), hint: word(hint, () => say(english.hint).text || null) });
+}
+
+function spoken({ code, english }) {
+  const { text, known } = say(english.message);
+  const sort = known || lang() === "en" ? null : called("codes", code);
+  return sort ? `${sort} ${text}` : text;
+}
+
+/** Errors inside of what the server sends, as those of jobs, speak the language of the page, too. */
+function heard(key, value) {
+  return key === "error" && value && typeof value === "object" && typeof value.message === "string" ? speak({}, value) : value;
 }
 
 /**
@@ -45,10 +67,10 @@ export async function api(path, { method, body, form, signal, headers } = {}) {
   });
   if (reply.status === 204) return null;
   try {
-    return await reply.json();
+    return JSON.parse(await reply.text(), heard);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError({ code: "offline", message: t("api.strange", { status: reply.status }), status: 0 });
+    throw new ApiError({ code: "offline", message: t("api.strange", { status: reply.status }), status: 0, english: null });
   }
 }
 
@@ -61,13 +83,13 @@ export async function ask(url, { headers, ...more } = {}) {
     if (error.name === "AbortError") throw error;
     away = true;
     window.dispatchEvent(new Event("fs:offline"));
-    throw new ApiError({ code: "offline", message: t("api.offline"), hint: t("api.offline.hint") });
+    throw new ApiError({ code: "offline", message: t("api.offline"), hint: t("api.offline.hint"), english: null });
   }
   if (away) { away = false; window.dispatchEvent(new Event("fs:online")); }
   if (reply.ok) return reply;
   let told = null;
   try { told = (await reply.json()).error; } catch { /* no JSON: said below */ }
-  const facts = { message: t("api.strange", { status: reply.status }), ...told, status: reply.status };
+  const facts = { ...(told ?? { message: t("api.strange", { status: reply.status }), english: null }), status: reply.status };
   const error = new ApiError({ ...facts, after: Number(reply.headers.get("Retry-After")) || null });
   if (reply.status === 401) window.dispatchEvent(new Event("fs:out"));
   throw error;
@@ -208,7 +230,7 @@ async function* events(body) {
           const at = line.indexOf(":");
           if (at > 0) fields[line.slice(0, at)] = line.slice(at + 1).replace(/^ /, "");
         }
-        if (fields.event) yield { id: fields.id || null, kind: fields.event, data: JSON.parse(fields.data) };
+        if (fields.event) yield { id: fields.id || null, kind: fields.event, data: JSON.parse(fields.data, heard) };
       }
     }
   } finally {

@@ -18,7 +18,8 @@ addWords({
     "app.places": "Places", "app.skip": "Skip to the content", "app.theme": "Theme: {theme}", "app.theme.auto": "as the system", "app.theme.light": "light", "app.theme.dark": "dark",
     "app.language": "Language", "app.keys": "Keys", "app.out": "Log out", "app.nowhere": "There is nothing here", "app.nowhere.text": "The address {path} is none of this page.", "app.home": "Go to Imagine",
     "app.broken": "This part of the page failed", "app.reload": "Reload the page", "app.loading": "Loading …", "app.hint.title": "Three steps to a picture",
-    "app.hint": "Write what the picture should show, press {keys}, and click what you like to change it. ? lists all keys.", "app.hint.touch": "Write what the picture should show, touch Paint, and touch what you like to change it.", "app.hint.done": "Understood", "app.everywhere": "Everywhere",
+    "app.hint.1": "Write what the picture should show.", "app.hint.2": "Press {keys}, or Paint.", "app.hint.2.touch": "Touch Paint.",
+    "app.hint.3": "Click a picture to vary it, or to say what to change. All you make is kept in the Library.", "app.hint.3.touch": "Touch a picture to vary it, or to say what to change. All you make is kept in the Library.", "app.hint.done": "Understood", "app.everywhere": "Everywhere",
     "app.write": "Write a prompt", "app.help": "Show the keys",
   },
   es: {
@@ -26,7 +27,8 @@ addWords({
     "app.places": "Lugares", "app.skip": "Saltar al contenido", "app.theme": "Tema: {theme}", "app.theme.auto": "como el sistema", "app.theme.light": "claro", "app.theme.dark": "oscuro",
     "app.language": "Idioma", "app.keys": "Teclas", "app.out": "Cerrar sesión", "app.nowhere": "Aquí no hay nada", "app.nowhere.text": "La dirección {path} no es de esta página.", "app.home": "Ir a Imaginar",
     "app.broken": "Esta parte de la página falló", "app.reload": "Recargar la página", "app.loading": "Cargando …", "app.hint.title": "Tres pasos hasta una imagen",
-    "app.hint": "Escriba lo que la imagen debe mostrar, pulse {keys} y haga clic en lo que le guste para cambiarlo. ? muestra todas las teclas.", "app.hint.touch": "Escriba lo que la imagen debe mostrar, toque Pintar y toque lo que le guste para cambiarlo.", "app.hint.done": "Entendido", "app.everywhere": "En todas partes",
+    "app.hint.1": "Escriba qué debe mostrar la imagen.", "app.hint.2": "Pulse {keys}, o Pintar.", "app.hint.2.touch": "Toque Pintar.",
+    "app.hint.3": "Haga clic en una imagen para variarla o decir qué cambiar. Todo se guarda en la Biblioteca.", "app.hint.3.touch": "Toque una imagen para variarla o decir qué cambiar. Todo se guarda en la Biblioteca.", "app.hint.done": "Entendido", "app.everywhere": "En todas partes",
     "app.write": "Escribir un prompt", "app.help": "Mostrar las teclas",
   },
 });
@@ -108,9 +110,12 @@ function Corner({ onHelp }) {
 
 function Hint() {
   const [seen, see] = useStored("hint", false);
-  if (seen) return null;
-  return html`<aside class="hint" aria-label=${t("app.hint.title")}><${Icon} name="imagine" />
-    <p><strong>${t("app.hint.title")}</strong> ${TOUCH ? t("app.hint.touch") : t("app.hint", { keys: shown("mod+enter").join(" ") })}</p>
+  const [known] = useState(() => recall("imagine.runs", []).some((one) => one.artifacts?.length > 0)); // who painted before needs no steps
+  if (seen || known) return null;
+  const way = TOUCH ? ".touch" : "";
+  return html`<aside class="hint" aria-labelledby="hint-title">
+    <div><h2 id="hint-title">${t("app.hint.title")}</h2>
+      <ol><li>${t("app.hint.1")}</li><li>${t(`app.hint.2${way}`, { keys: shown("mod+enter").join(" ") })}</li><li>${t(`app.hint.3${way}`)}</li></ol></div>
     <${Button} small onClick=${() => see(true)}>${t("app.hint.done")}<//></aside>`;
 }
 

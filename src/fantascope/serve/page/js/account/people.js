@@ -1,11 +1,18 @@
 // People, for the operator: who may come in, on which plan, with which tokens.
 
-import { api } from "../api.js";
+import { api, once } from "../api.js";
 import { moment, number, t } from "../i18n.js";
 import { html, useEffect, useState } from "../lib.js";
+import { said } from "../say.js";
 import { ask, Button, copyText, Dialog, ErrorNote, Field, Select, Switch, toast } from "../parts.js";
 
-const PLANS = ["free", "standard", "pro", "local"];
+/** The plans of this server, to choose from, beside one that somebody has; its terms say what each gives. */
+function usePlans(known) {
+  const [rows, set] = useState([]);
+  useEffect(() => { once("/plans").then((found) => set(found.data), () => {}); }, []);
+  const terms = rows.find((one) => one.name === known)?.terms;
+  return { options: [...new Set([...rows.map((one) => one.name), known])], terms: terms && said(terms) };
+}
 
 /** Everybody, and a form that adds one more. */
 export function People() {
@@ -40,6 +47,7 @@ function useWork() {
 function Add({ onDone }) {
   const [facts, say] = useState({ name: "", plan: "free", operator: false });
   const [run, state] = useWork();
+  const plans = usePlans(facts.plan);
   const add = (event) => {
     event.preventDefault();
     run(async () => {
@@ -51,7 +59,7 @@ function Add({ onDone }) {
   return html`<section class="card stack" aria-labelledby="pp-add"><h2 id="pp-add">${t("people.add")}</h2>
     <form class="pp-form" onSubmit=${add}>
       <${Field} label=${t("people.name")} help=${t("people.nameHelp")}><input type="text" maxlength="64" autocomplete="off" spellcheck="false" value=${facts.name} onInput=${(event) => say({ ...facts, name: event.target.value })} /><//>
-      <${Select} label=${t("people.plan")} value=${facts.plan} options=${PLANS} onChange=${(plan) => say({ ...facts, plan })} />
+      <${Select} label=${t("people.plan")} value=${facts.plan} options=${plans.options} help=${plans.terms} onChange=${(plan) => say({ ...facts, plan })} />
       <${Switch} label=${t("people.asOperator")} value=${facts.operator} onChange=${(operator) => say({ ...facts, operator })} />
       <${Button} kind="primary" type="submit" busy=${state.busy} disabled=${!facts.name.trim()}>${t("people.addIt")}<//>
     </form>
@@ -64,12 +72,12 @@ function Person({ person, onChange }) {
   const [run, state] = useWork();
   const { name } = person;
   const change = (facts) => run(async () => { await api(`/users/${name}`, { method: "PATCH", body: facts }); await onChange(); });
-  const plans = PLANS.includes(person.plan) ? PLANS : [...PLANS, person.plan];
+  const plans = usePlans(person.plan);
   return html`<li class="card stack" data-name=${name}>
     <p class="row"><strong>${name}</strong>${person.operator && html`<span class="tag accent">${t("account.operator")}</span>`}
       ${person.disabled && html`<span class="tag bad">${t("people.disabled")}</span>`}<span class="muted">${t("people.since", { day: moment(person.created, "date") })}</span></p>
     <div class="pp-form">
-      <${Select} label=${t("people.planOf", { name })} value=${person.plan} options=${plans} disabled=${state.busy} onChange=${(plan) => change({ plan })} />
+      <${Select} label=${t("people.planOf", { name })} value=${person.plan} options=${plans.options} disabled=${state.busy} onChange=${(plan) => change({ plan })} />
       <${Switch} label=${t("people.shut", { name })} value=${person.disabled} disabled=${state.busy} onChange=${(disabled) => change({ disabled })} />
       <${Switch} label=${t("people.makeOperator", { name })} value=${person.operator} disabled=${state.busy} onChange=${(operator) => change({ operator })} />
     </div>

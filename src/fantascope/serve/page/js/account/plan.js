@@ -3,8 +3,9 @@
 import { go } from "../app.js";
 import { api, once } from "../api.js";
 import { moment, number, t } from "../i18n.js";
+import { said } from "../say.js";
 import { html, useEffect, useState } from "../lib.js";
-import { Button, ErrorNote } from "../parts.js";
+import { Button, ErrorNote, Said } from "../parts.js";
 import { loadMe, onEnded, useMe } from "../store.js";
 
 const PAGE = 30;
@@ -40,18 +41,18 @@ function Balance({ me }) {
     <p class="ac-left">${t("account.left", { n: number(me.left, 3) })}</p>
     <div class="progress-bar" aria-hidden="true"><span class="progress-fill" style=${{ transform: `scaleX(${share})` }} /></div>
     <p class="help">${t("account.leftOf", { allowance: number(me.allowance, 3), used: number(me.used, 3), held: number(me.held, 3) })}</p>
-    <p class="help">${me.terms}. ${t("account.renews", { day: moment(me.renews, "date") })}</p>
-    ${me.expiring.length > 0 && html`<h3>${t("account.expires")}</h3><ul class="plain">${me.expiring.map((one, k) => html`
+    <p class="help">${said(me.terms).replace(/\d{5,}/g, (digits) => number(Number(digits)))}. ${t("account.renews", { day: moment(me.renews, "date") })}</p>
+    ${me.expiring.length > 0 && html`<h2 class="ac-small">${t("account.expires")}</h2><ul class="plain">${me.expiring.map((one, k) => html`
       <li key=${k}>${t("account.expiring", { credits: number(one.credits, 3), kind: t(`account.${one.kind}`), day: moment(one.expires, "date") })}</li>`)}</ul>`}
   </section>`;
 }
 
 function Lines({ lines }) {
-  return html`<div class="ac-scroll" tabindex="0" role="region" aria-label=${t("account.ledger")}><table class="ac-table">
+  return html`<div class="ac-scroll" tabindex="0" role="group" aria-label=${t("account.ledger")}><table class="ac-table">
     <thead><tr><th scope="col">${t("account.when")}</th><th scope="col">${t("account.kind")}</th><th scope="col" class="is-number">${t("account.credits")}</th>
       <th scope="col">${t("account.what")}</th><th scope="col">${t("account.picture")}</th></tr></thead>
     <tbody>${lines.map((line, k) => html`<tr key=${`${line.at}-${k}`}>
-      <td>${moment(line.at)}</td><td>${t(`account.line.${line.kind}`)}</td><td class="is-number">${number(line.credits, 3)}</td><td>${line.what}</td>
+      <td><time datetime=${line.at}>${moment(line.at)}</time></td><td>${t(`account.line.${line.kind}`)}</td><td class="is-number">${number(line.credits, 3)}</td><td><${Said} text=${line.what} /></td>
       <td>${line.artifact && html`<button type="button" class="ac-link" onClick=${() => go(`picture/${line.artifact}`)}>${t("account.open")} <code>${line.artifact.slice(7, 15)}</code></button>`}</td>
     </tr>`)}</tbody></table></div>`;
 }
@@ -80,7 +81,7 @@ function Energy() {
     <h2 id="ac-energy">${t("account.energy")}</h2>
     <p class="help">${t("account.energyText")}</p>
     <p role="status">${state.said}</p>
-    ${state.how && html`<p class="help">${t("account.energyHow", { how: state.how })}</p>`}
+    ${state.how && html`<p class="help">${t("account.energyHow", { how: said(state.how) })}</p>`}
     <${ErrorNote} error=${state.error} />
     ${!state.said && html`<div><${Button} busy=${state.busy} onClick=${sum}>${t("account.energyAsk")}<//></div>`}
   </section>`;

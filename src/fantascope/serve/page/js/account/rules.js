@@ -2,8 +2,9 @@
 
 import { api, once } from "../api.js";
 import { moment, number, t } from "../i18n.js";
+import { called, said } from "../say.js";
 import { html, useEffect, useState } from "../lib.js";
-import { Button, copyText, ErrorNote, Field } from "../parts.js";
+import { Button, copyText, ErrorNote, Field, Said } from "../parts.js";
 import { useMe, useStored } from "../store.js";
 
 /** The policy: its hash, a place to try a text, and every rule. */
@@ -27,7 +28,7 @@ export function Rules() {
         <thead><tr><th scope="col">${t("rules.category")}</th><th scope="col" class="is-number">${t("rules.from")}</th><th scope="col">${t("rules.of")}</th><th scope="col">${t("rules.why")}</th></tr></thead>
         <tbody>${policy.rules.map((rule) => html`<tr key=${rule.id}>
           <th scope="row">${rule.id}${rule.final && html`<span class="tag warn">${t("rules.final")}</span>`}</th><td class="is-number">${number(rule.threshold)}</td>
-          <td>${t(rule.of === "text" ? "rules.text" : "rules.pics")}</td><td>${rule.reason}${rule.offer && html`<small class="help">${t("rules.offer", { offer: rule.offer })}</small>`}</td>
+          <td>${t(rule.of === "text" ? "rules.text" : "rules.pics")}</td><td><${Said} text=${rule.reason} />${rule.offer && html`<small class="help">${t("rules.offer", { offer: said(rule.offer) })}</small>`}</td>
         </tr>`)}</tbody></table></div>
     </section>`}
   </div>`;
@@ -57,7 +58,7 @@ function Try() {
     <${ErrorNote} error=${state.error} />
     <div role="status">${found && html`<p class=${`ac-verdict ${found.allowed ? "is-good" : "is-bad"}`}>
       ${found.allowed ? t("rules.allowed") : t("rules.refused", refused)}</p>
-      ${refused?.offer && html`<p>${refused.offer}</p>`}`}</div>
+      ${refused?.offer && html`<p><${Said} text=${refused.offer} /></p>`}`}</div>
     ${scores.length > 0 && html`<details><summary>${t("rules.scores")}</summary><dl class="lb-facts">${scores.map((one) => html`
       <div key=${one.rule}><dt>${one.rule}</dt><dd>${t("rules.score", { score: number(one.score, 3), threshold: number(one.threshold) })}</dd></div>`)}</dl></details>`}
   </section>`;
@@ -91,10 +92,10 @@ export function Refusals() {
 function Refusal({ refusal, onDone, decide = false }) {
   const { account, task, at, text, rule, reason, offer, appeal, decision } = refusal;
   return html`<li class="card stack" data-id=${refusal.id}>
-    <p class="muted">${t("refusals.by", { account, task, when: moment(at) })}</p>
+    <p class="muted">${t("refusals.by", { account, task: called("tasks", task) ?? task, when: moment(at) })}</p>
     <p><q>${text.slice(0, 1000)}</q></p>
     <p class="row"><span class="tag bad">${rule}</span></p>
-    <p class="help">${reason} ${offer}</p>
+    <p class="help"><${Said} text=${reason} /> <${Said} text=${offer} /></p>
     ${appeal && html`<p>${t("refusals.said", { why: appeal })}</p>`}
     ${decision && html`<p class="tag accent">${t("refusals.decided", { decision })}</p>`}
     ${decide && html`<${Why} label=${t("refusals.decideWhy")} onSend=${async (why, verdict) => { await api(`/refusals/${refusal.id}/decide`, { body: { verdict, why } }); onDone(); }}

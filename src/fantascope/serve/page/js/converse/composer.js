@@ -4,7 +4,7 @@ import { api } from "../api.js";
 import { t } from "../i18n.js";
 import { useKeys } from "../keys.js";
 import { html, useEffect, useRef, useState } from "../lib.js";
-import { Button, ErrorNote, Field, SchemaForm } from "../parts.js";
+import { Button, ErrorNote, Field, InEnglish, SchemaForm } from "../parts.js";
 import { useStored } from "../store.js";
 
 const OPTIONS = ["seed", "strength", "feather", "steps", "guidance", "negative_prompt", "model", "private"];
@@ -63,6 +63,7 @@ export function Composer({ root, id, given, busy, error, onSay, onReading, onDis
       />
       <${Button} kind="primary" type="submit" icon="send" busy=${busy} disabled=${!text?.trim()}>${t("converse.send")}<//>
     </form>
+    <${InEnglish} text=${text || ""} order onTake=${(english) => { setText(english); line.current?.focus(); }} />
     <div class="cv-under">
       <${Button} small kind="quiet" icon="undo" onClick=${onUndo} disabled=${!onUndo}>${t("converse.undo")}<//>
       <${Button} small kind="quiet" icon="redo" onClick=${onRedo} disabled=${!onRedo}>${t("converse.redo")}<//>

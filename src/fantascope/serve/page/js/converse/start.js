@@ -4,7 +4,7 @@ import { go } from "../app.js";
 import { api, submit, thumbUrl, upload } from "../api.js";
 import { t } from "../i18n.js";
 import { html, useEffect, useState } from "../lib.js";
-import { Button, dropFiles, ErrorNote, Field, Icon, pickFiles, SchemaForm } from "../parts.js";
+import { Button, dropFiles, ErrorNote, Field, Icon, InEnglish, pickFiles, SchemaForm } from "../parts.js";
 import { jobs, recall, track, useStored, useTracked } from "../store.js";
 import { Pending } from "./pending.js";
 
@@ -64,6 +64,7 @@ export function Start() {
           onInput=${(event) => setPrompt(event.target.value)}
           onKeyDown=${(event) => event.key === "Enter" && !event.shiftKey && !event.isComposing && submitted(event)} />
       <//>
+      <${InEnglish} text=${prompt || ""} onTake=${setPrompt} />
       <div class="cv-actions">
         <${Button} kind="primary" icon="imagine" type="submit" busy=${state.busy} disabled=${!prompt?.trim()}>${t("converse.begin")}<//>
         <details class="cv-options"><summary>${t("converse.options")}</summary>

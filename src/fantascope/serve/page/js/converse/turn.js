@@ -3,7 +3,7 @@
 import { fileUrl, once, thumbUrl } from "../api.js";
 import { number, t } from "../i18n.js";
 import { html, useEffect, useRef, useState } from "../lib.js";
-import { Button, copyText } from "../parts.js";
+import { Button, Said, copyText } from "../parts.js";
 import { outlineOf, pixelsOf, proveAgain, touchedOf } from "./region.js";
 import { saidOf } from "./tree.js";
 
@@ -53,7 +53,7 @@ export function Turn({ node, at, last, children, onBranch, onAgain }) {
       <div class="cv-facts">
         ${turns.length > 0 &&
         html`<p class="cv-read">
-          <b>${t("converse.understood")}</b> ${turns.map((one) => one.said).join("; ")}
+          <b>${t("converse.understood")}</b> ${turns.map((one, k) => html`${k > 0 && "; "}<${Said} text=${one.said} />`)}
           <small>${" · "}${turns[0].by === "grammar" ? t("converse.byGrammar") : t("converse.byOther", { by: turns[0].by })}</small>
         </p>`}
         ${node.parent && receipt && html`<${Proof} node=${node} receipt=${receipt} />`}

@@ -1,6 +1,7 @@
 // What is going on: the jobs of this page, with how far they are; it is still there after a refresh.
 import { html, useEffect, useRef, useState } from "../lib.js";
 import { addWords, t } from "../i18n.js";
+import { called } from "../say.js";
 import { jobs, onEnded, useTracked } from "../store.js";
 import { Button, Progress, toast } from "../parts/basic.js";
 import { ErrorNote } from "../parts/errors.js";
@@ -31,7 +32,7 @@ export function share(job) {
 
 /** What a job is called: what its view said, or its words. */
 export function nameOf(job) {
-  const said = job.meta?.label || job.request?.prompt || job.request?.instruction || job.task;
+  const said = job.meta?.label || job.request?.prompt || job.request?.instruction || called("tasks", job.task) || job.task;
   return said.length > 80 ? `${said.slice(0, 78)}…` : said;
 }
 

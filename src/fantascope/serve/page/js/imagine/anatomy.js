@@ -123,12 +123,13 @@ export function phrases(verdict) {
   if (verdict.rule.startsWith("artist/")) return [offer];
   const told = offer.split(/;\s*/).flatMap((half) => {
     const [head, tail] = half.split(/:\s*/, 2);
-    return (tail ?? head).split(/,\s*/);
+    const doing = (one) => (/^(?:\w+ing|at|in|on)\b/i.test(one) ? `${head.split(" ")[0]} ${one}` : one);
+    return tail ? tail.split(/,\s*/).map(doing) : head.split(/,\s*/);
   });
   return told
     .flatMap((one) => one.split(/\s+or\s+(?=an?\s)/))
     .map((one) => one.replace(/^(or|and)\s+/, "").trim())
-    .filter((one) => one && !/^(the same|saying|what|that|children in|clothed)\b/i.test(one));
+    .filter((one) => one && !/^(the same|saying|what|that|clothed)\b/i.test(one));
 }
 
 /** Put a phrase in the place of the refused words. Where they cannot be found, nothing is changed. */
@@ -142,7 +143,7 @@ export function reworded(prompt, verdict, phrase) {
       const before = text.slice(0, start).match(/[\s,]*(?:in the style of|in the manner of|painted by|art by|by)\s+$/i);
       if (before) start -= before[0].length;
       if (before && start > 0) phrase = `, ${phrase}`;
-    }
+    } else start -= text.slice(0, start).match(/\b(?:an?|the)\s+$/i)?.[0].length ?? 0;
     text = text.slice(0, start) + phrase + text.slice(end);
     break;
   }

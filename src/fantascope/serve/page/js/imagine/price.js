@@ -3,6 +3,7 @@ import { html, useEffect, useState } from "../lib.js";
 import { api } from "../api.js";
 import { useMe } from "../store.js";
 import { number, t } from "../i18n.js";
+import { said as told } from "../say.js";
 import { useBack } from "./anatomy.js";
 
 const WAIT = 350; // ms
@@ -45,7 +46,7 @@ export function Price({ state }) {
   const me = useMe();
   const left = me?.left ?? quote?.left;
   const title = quote
-    ? [quote.work, quote.energy_wh == null ? "" : `${number(quote.energy_wh, 4)} Wh: ${quote.energy_method}`].filter(Boolean).join("\n")
+    ? [told(quote.work), quote.energy_wh == null ? "" : `${number(quote.energy_wh, 4)} Wh: ${told(quote.energy_method)}`].filter(Boolean).join("\n")
     : "";
   return html`<p class=${`im-price ${busy ? "im-busy" : ""} ${quote && !quote.enough ? "im-short" : ""}`} title=${title} aria-live="polite">
     ${quote

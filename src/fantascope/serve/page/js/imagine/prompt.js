@@ -1,6 +1,7 @@
 // The prompt box: what is typed, its parts coloured behind it, and below it what was found, what is missing and not known.
 import { html, useEffect, useLayoutEffect, useRef } from "../lib.js";
 import { t } from "../i18n.js";
+import { Said } from "../parts.js";
 import { PARTS, find, places, segments } from "./anatomy.js";
 
 const MOST_HIGH = 0.38; // of the window; a longer prompt scrolls
@@ -125,7 +126,7 @@ export function Notes({ value, told, failed, onChange }) {
   const untaught = (current?.untaught ?? []).filter((word) => find(value, [word]).length);
   return html`<ul class="im-notes" id="im-notes" aria-live="polite">
     ${failed && failed.code !== "offline" && html`<li class="im-note im-note-problem">${failed.message}</li>`}
-    ${(current?.problems ?? []).map((one) => html`<li key=${one} class="im-note im-note-problem">${one}</li>`)}
+    ${(current?.problems ?? []).map((one) => html`<li key=${one} class="im-note im-note-problem"><${Said} text=${one} /></li>`)}
     ${(current?.changes ?? []).map(
       (one) => html`<li key=${`c${one.start}`} class="im-note">
         <span class="im-said im-strange-read">${one.said}</span> ${t("im.note.read")} <b>${one.read}</b>

@@ -1,7 +1,7 @@
 // What can be proven of a picture: its credential, the rules that were asked, the training drawings that it looks like.
 import { html, useEffect, useRef, useState } from "../lib.js";
 import { api, fileOf } from "../api.js";
-import { Button, ErrorNote, Icon, copyText } from "../parts.js";
+import { Button, ErrorNote, Icon, Said, copyText } from "../parts.js";
 import { number, t } from "../i18n.js";
 
 const MARKS = { holds: "check", fails: "warning", absent: "minus", unknown: "help" };
@@ -20,6 +20,12 @@ function useAsked(ask, on) {
   return state;
 }
 
+/** What a claim of a file is called. */
+function claim(name) {
+  const part = name.startsWith("licence ") ? name.slice("licence ".length) : "";
+  return [t(`pi.claim.${part ? "licence" : name.replace(" ", "-")}`), part].filter(Boolean).join(" ");
+}
+
 /** The credential in the file: whether it holds, who signed, and each claim. The server checks the bytes it hands out. */
 export function Credential({ id }) {
   const { busy, found, error } = useAsked(async (signal) => api("/verify", { body: await fileOf(id, { signal }), signal }), [id]);
@@ -31,10 +37,10 @@ export function Credential({ id }) {
     ${error && html`<${ErrorNote} error=${error} />`}
     ${found &&
     html`<p class=${`pi-verdict pi-${state}`}><${Icon} name=${state === "holds" ? "shield" : MARKS[state]} /> <b>${t(`pi.credential.${state}`)}</b></p>
-      ${signature && html`<p>${signature.text}</p>`}
+      ${signature && html`<p><${Said} text=${signature.text} /></p>`}
       ${found.checks.length > 1 && html`<details class="im-fold"><summary>${t("pi.claims", { n: found.checks.length })}</summary>
         <ul class="pi-checks">${found.checks.map((one, k) => html`<li key=${k} class=${`pi-${one.verdict}`}>
-          <${Icon} name=${MARKS[one.verdict]} size=${18} label=${t(`pi.verdict.${one.verdict}`)} /><span><b>${one.name}</b> ${one.text}</span></li>`)}</ul>
+          <${Icon} name=${MARKS[one.verdict]} size=${18} label=${t(`pi.verdict.${one.verdict}`)} /><span><b>${claim(one.name)}</b> <${Said} text=${one.text} /></span></li>`)}</ul>
       </details>`}`}
   </section>`;
 }
@@ -45,7 +51,7 @@ export function Rules({ receipt }) {
     <h2>${t("pi.rules")}</h2>
     <ul class="pi-checks">${receipt.verdicts.map((one, k) => html`<li key=${k} class=${one.allowed ? "pi-holds" : "pi-fails"}>
       <${Icon} name=${one.allowed ? "check" : "warning"} size=${18} label=${one.allowed ? t("pi.rules.allowed") : t("pi.rules.refused")} />
-      <span><b>${one.rule}</b> ${one.reason} <span class="im-quiet">${t("pi.rules.score", { score: number(one.score), threshold: number(one.threshold) })}</span></span></li>`)}</ul>
+      <span><b>${one.rule}</b> <${Said} text=${one.reason} /> <span class="im-quiet">${t("pi.rules.score", { score: number(one.score), threshold: number(one.threshold) })}</span></span></li>`)}</ul>
     <p class="pi-hash"><span class="im-quiet">${t("pi.rules.hash")}</span> <code title=${receipt.policy}>${receipt.policy.slice(0, 16)}…</code>
       <${Button} small kind="quiet" icon="copy" label=${t("pi.copy")} onClick=${() => copyText(receipt.policy)} /></p>
   </section>`;
@@ -78,7 +84,7 @@ export function Credits({ id, onBox }) {
     ${error && html`<${ErrorNote} error=${error} />`}
     ${found && found.things.length === 0 && html`<p class="im-quiet">${t("pi.credits.none")}</p>`}
     ${found?.things.map((thing, k) => html`<${Thing} key=${k} thing=${thing} k=${k} onBox=${onBox} />`)}
-    ${found && html`<p class="help">${found.means}</p><p class="help">${found.origin}</p>`}
+    ${found && html`<p class="help"><${Said} text=${found.means} /></p><p class="help"><${Said} text=${found.origin} /></p>`}
   </section>`;
 }
 

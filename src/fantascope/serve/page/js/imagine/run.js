@@ -82,6 +82,7 @@ function Cells({ run, cells, size, chosen, onChoose, doing }) {
   const box = useRef(null);
   const [at, setAt] = useState(0);
   const here = cells.includes(at) ? at : cells[0];
+  const dense = cells.length < 3 ? 512 : Math.min(512, Math.round(256 * (window.devicePixelRatio || 1))); // what is decoded stays in memory
   const focus = (k) => {
     setAt(k);
     box.current?.querySelector(`[data-cell="${k}"]`)?.focus();
@@ -108,7 +109,7 @@ function Cells({ run, cells, size, chosen, onChoose, doing }) {
   };
   return html`<div class=${`im-cells im-cells-${Math.min(cells.length, 4)}`} ref=${box} role="group" aria-label=${t("im.cells")} onKeyDown=${keys}>
     ${cells.map(
-      (k) => html`<${Cell} key=${k} k=${k} run=${run} size=${size} current=${k === here} chosen=${chosen}
+      (k) => html`<${Cell} key=${k} k=${k} run=${run} size=${size} dense=${dense} current=${k === here} chosen=${chosen}
         onFocus=${() => setAt(k)} onChoose=${onChoose} doing=${doing} />`,
     )}
   </div>`;
@@ -128,7 +129,7 @@ function moved(box, key, at, count) {
   return to === undefined ? null : Math.min(count - 1, Math.max(0, to));
 }
 
-function Cell({ k, run, size, current, chosen, onFocus, onChoose, doing }) {
+function Cell({ k, run, size, dense, current, chosen, onFocus, onChoose, doing }) {
   const id = run.artifacts?.[k];
   const preview = id ? null : previewOf(run, k);
   const picked = Boolean(id) && chosen.includes(id);
@@ -159,7 +160,7 @@ function Cell({ k, run, size, current, chosen, onFocus, onChoose, doing }) {
       onDblClick=${() => id && doing("open", id, run)}
     >
       ${id
-        ? html`<${Fading} id=${id} />`
+        ? html`<${Fading} id=${id} side=${dense} />`
         : preview
           ? html`<img class="im-preview" src=${preview} alt="" />`
           : html`<span class="im-skeleton" aria-hidden="true"></span>`}
@@ -176,19 +177,21 @@ function Cell({ k, run, size, current, chosen, onFocus, onChoose, doing }) {
 }
 
 /** A kept picture. A thumbnail that does not come says so instead of a broken image. */
-function Fading({ id }) {
+function Fading({ id, side }) {
   const [gone, setGone] = useState(false);
   useEffect(() => setGone(false), [id]);
   if (gone) return html`<span class="im-gone">${t("im.cell.gone")}</span>`;
-  return html`<img src=${thumbUrl(id, 512)} alt="" loading="lazy" decoding="async" onError=${() => setGone(true)} />`;
+  return html`<img src=${thumbUrl(id, side)} alt="" loading="lazy" decoding="async" onError=${() => setGone(true)} />`;
 }
 
 const BARE = ["again", "download", "link", "delete"]; // shown as icons alone in the bar
+const WORDED = ["edit"]; // what keeps its words where there is little room: how a picture is changed
 
 /** The actions for what is chosen, in a bar that stays at the bottom of the window. */
 export function Bar({ chosen, doing, onChoose, names = ACTIONS.map((one) => one.name) }) {
-  if (chosen.length === 0) return null;
   const last = chosen[chosen.length - 1];
+  useEffect(() => { if (last) document.querySelector(".im-picked")?.scrollIntoView({ block: "nearest" }); }, [chosen.length === 0]); // the bar must not lie on it
+  if (chosen.length === 0) return null;
   return html`<div class="im-bar" role="toolbar" aria-label=${t("im.bar")}>
     <span class="im-bar-count">${t("im.bar.count", { n: chosen.length })}</span>
     ${ACTIONS.filter((one) => names.includes(one.name)).map(
@@ -197,6 +200,7 @@ export function Bar({ chosen, doing, onChoose, names = ACTIONS.map((one) => one.
         small
         kind=${one.danger ? "danger" : "quiet"}
         icon=${one.icon}
+        class=${WORDED.includes(one.name) ? "im-worded" : ""}
         title=${hint(one)}
         label=${BARE.includes(one.name) ? hint(one) : undefined}
         aria-keyshortcuts=${one.key}

@@ -4,6 +4,7 @@ import { api, once } from "../api.js";
 import { Button, ErrorNote, Field, Icon, Picture, PicturePick, SchemaForm, Select, Switch, newId } from "../parts.js";
 import { useStored } from "../store.js";
 import { number, t } from "../i18n.js";
+import { said } from "../say.js";
 import { PLACED, listed, partOf } from "./form.js";
 import { factorOf, fits, limits, sizesOf } from "./sizes.js";
 import { tell } from "./actions.js";
@@ -150,7 +151,7 @@ function Control({ kinds, value, onChange }) {
   return html`<div class="im-control">
     <${PicturePick} label=${t("im.control.picture")} value=${one.picture} onChange=${(picture) => (picture ? put({ picture }) : onChange([]))} />
     ${one.picture &&
-    html`<${Select} label=${t("im.control.kind")} value=${one.kind} help=${told?.about} options=${kinds.map((other) => ({ value: other.kind, label: other.kind }))} onChange=${(kind) => put({ kind })} />
+    html`<${Select} label=${t("im.control.kind")} value=${one.kind} help=${said(told?.about)} options=${kinds.map((other) => ({ value: other.kind, label: `${other.kind} · ${said(other.about)}` }))} onChange=${(kind) => put({ kind })} />
       <${Switch} label=${t("im.control.derive")} help=${t("im.control.derive.help")} value=${one.derive} onChange=${(derive) => put({ derive })} />
       <${Dial} label=${t("im.control.weight")} value=${one.weight} usual=${1} part=${{ minimum: 0, maximum: 2 }} to=${2} step=${0.05} help=${t("im.control.weight.help")} onChange=${(weight) => put({ weight: weight ?? 1 })} />
       ${one.derive && html`<${Button} small icon="eye" busy=${map.busy} onClick=${() => show().catch(tell)}>${t("im.control.show")}<//>`}

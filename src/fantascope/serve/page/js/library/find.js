@@ -1,4 +1,4 @@
-// Pages of the gallery as one growing list, with what the server filters and what it does not.
+// Pages of the gallery as one growing list under filters.
 
 import { api } from "../api.js";
 import { useEffect, useRef, useState } from "../lib.js";
@@ -6,8 +6,6 @@ import { onEnded } from "../store.js";
 
 const PAGE = 60;
 /** Pictures asked for at a time. */
-const MOST_PAGES = 20;
-/** Pages read in one go while no picture of them is of the days that are asked for. */
 
 export const NOTHING = { text: "", model: null, given: null, seed: "", from: "", to: "" };
 
@@ -16,37 +14,35 @@ export function filtered(filters) {
   return Object.keys(NOTHING).some((name) => filters[name] !== NOTHING[name] && filters[name] !== undefined);
 }
 
-function query(filters, before) {
+/** The filters as the server takes them. Days are those of this place: it gets their first moments. */
+export function query(filters, before) {
   const told = new URLSearchParams({ limit: String(PAGE) });
   if (filters.text?.trim()) told.set("text", filters.text.trim());
   if (filters.model) told.set("model", filters.model);
   if (filters.given !== null && filters.given !== undefined) told.set("given", String(filters.given));
   if (filters.seed !== "" && filters.seed !== undefined) told.set("seed", filters.seed);
+  const [since, until] = [start(filters.from), start(filters.to, 1)];
+  if (since) told.set("since", since);
+  if (until) told.set("until", until);
   if (before) told.set("before", before);
   return told;
 }
 
-/** Return the first moment of a day in this place, or null: `day` is YYYY-MM-DD. */
+/** Return the first moment of a day in this place as the server reads it, or null: `day` is YYYY-MM-DD. */
 function start(day, later = 0) {
   const [year, month, date] = (day || "").split("-").map(Number);
-  return date ? new Date(year, month - 1, date + later).getTime() : null;
+  return date && year >= 1971 ? new Date(year, month - 1, date + later).toISOString() : null;
 }
 
 /**
  * Return the gallery under filters: { entries, state, error, more, drop, merge }.
  *   state: "loading", "more" or "end". more() reads on; drop(ids) takes out what was removed; merge() reads what is new.
- * Days are compared here: the server lists newest first, so reading ends before the first day.
  */
 export function useGallery(filters) {
   const [found, show] = useState({ entries: [], state: "loading", error: null });
   const turn = useRef({ stop: null, before: null, busy: false });
   const key = JSON.stringify(filters);
 
-  const within = (entry) => {
-    const at = Date.parse(entry.kept);
-    const [from, to] = [start(filters.from), start(filters.to, 1)];
-    return (from === null || at >= from) && (to === null || at < to);
-  };
   const read = async (first) => {
     if (turn.current.busy && !first) return;
     if (first) {
@@ -57,15 +53,9 @@ export function useGallery(filters) {
     mine.busy = true;
     show((old) => ({ entries: first ? [] : old.entries, state: "loading", error: null }));
     try {
-      let over = false;
-      const fresh = [];
-      for (let pages = 0; !over && fresh.length === 0 && pages < MOST_PAGES; pages += 1) {
-        const { data } = await api(`/gallery?${query(filters, mine.before)}`, { signal: mine.stop.signal });
-        mine.before = data.at(-1)?.id ?? mine.before;
-        fresh.push(...data.filter(within));
-        over = data.length < PAGE || (start(filters.from) !== null && Date.parse(data.at(-1).kept) < start(filters.from));
-      }
-      show((old) => ({ entries: joined(old.entries, fresh), state: over ? "end" : "more", error: null }));
+      const { data } = await api(`/gallery?${query(filters, mine.before)}`, { signal: mine.stop.signal });
+      mine.before = data.at(-1)?.id ?? mine.before;
+      show((old) => ({ entries: joined(old.entries, data), state: data.length < PAGE ? "end" : "more", error: null }));
     } catch (error) {
       if (error.name !== "AbortError") show((old) => ({ ...old, state: "more", error }));
     } finally {
@@ -75,7 +65,7 @@ export function useGallery(filters) {
   const merge = async () => {
     try {
       const { data } = await api(`/gallery?${query(filters)}`, { signal: turn.current.stop?.signal });
-      show((old) => ({ ...old, entries: joined(data.filter(within), old.entries) }));
+      show((old) => ({ ...old, entries: joined(data, old.entries) }));
     } catch (error) {
       if (error.name !== "AbortError") show((old) => ({ ...old, error }));
     }

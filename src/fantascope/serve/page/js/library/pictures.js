@@ -7,6 +7,7 @@ import { useKeys } from "../keys.js";
 import { html, useEffect, useRef, useState } from "../lib.js";
 import { ask, Button, Dialog, EmptyState, ErrorNote, Field, Grid, pickFiles, Picture, Select, toast } from "../parts.js";
 import { useStored } from "../store.js";
+import { Asked, distanceOf, likeIt, LookPick, useAlike } from "./alike.js";
 import { filtered, NOTHING, useGallery } from "./find.js";
 
 const SUFFIX = { "image/png": "png", "image/jpeg": "jpg", "image/webp": "webp" };
@@ -18,11 +19,15 @@ export function wordsOf(entry) {
 
 /**
  * The grid of pictures.
- * @param {{onFile: function}} props  takes a file that is searched for
+ * @param {{onFile: function, like: string}} props  takes a file to be checked; id of the picture that others are to look like
  */
-export function Pictures({ onFile }) {
+export function Pictures({ onFile, like }) {
   const [filters, setFilters] = useStored("library.filters", NOTHING);
-  const gallery = useGallery(filters);
+  const [file, look] = useState(null);
+  const asked = file ? { file } : like ? { id: like } : null;
+  const every = useGallery(filters);
+  const alike = useAlike(asked, filters);
+  const gallery = asked ? { ...every, ...alike } : every;
   const [chosen, choose] = useState([]);
   const [conflicts, warn] = useState([]);
   const last = useRef(null);
@@ -49,7 +54,8 @@ export function Pictures({ onFile }) {
         else toast([problem.message, problem.hint].filter(Boolean).join(" "), { kind: "bad" });
       }
     }
-    gallery.drop(gone);
+    every.drop(gone);
+    alike.drop(gone);
     choose((old) => old.filter((id) => !gone.includes(id)));
     if (gone.length > 0) toast(t("library.removed", { n: gone.length }), { kind: "good" });
     warn(kept);
@@ -79,8 +85,10 @@ export function Pictures({ onFile }) {
       }
     }
     if (count > 0) toast(t("library.uploaded", { n: count }), { kind: "good" });
-    gallery.merge();
+    every.merge();
   };
+  const showAll = () => { look(null); if (like) go("library"); };
+  useEffect(() => look(null), [like]);
   const mark = (range) => () => {
     const id = document.activeElement?.closest("[data-id]")?.dataset.id;
     if (id) toggle(id, range);
@@ -91,12 +99,13 @@ export function Pictures({ onFile }) {
     { keys: "shift+x", label: t("library.keyRange"), run: mark(true) },
     { keys: "mod+a", label: t("library.selectAll"), run: () => choose(entries.map((one) => one.id)) },
     { keys: "escape", label: t("library.selectNone"), run: () => choose([]) },
+    { keys: "l", label: t("library.like"), run: () => { const id = document.activeElement?.closest("[data-id]")?.dataset.id; if (id) likeIt(id); return Boolean(id); } },
     { keys: "delete", label: t("library.remove"), run: () => { removeChosen(); } },
   ], t("library.title"));
   return html`<div class="lb-pictures">
-    <${Filters} value=${filters} onChange=${setFilters} />
+    <div class="lb-search"><${Filters} value=${filters} onChange=${setFilters} /><${LookPick} onFile=${look} /></div>
+    ${asked && html`<${Asked} like=${asked} alike=${alike} onClose=${showAll} onCheck=${onFile} />`}
     <div class="lb-bar">
-      <${Button} icon="search" onClick=${async () => { const [file] = await pickFiles({ most: 1, kinds: "any", accept: "" }); if (file) onFile(file); }}>${t("library.byPicture")}<//>
       <${Button} icon="upload" onClick=${async () => handIn(await pickFiles({ multiple: true }))}>${t("library.upload")}<//>
       ${there.length > 0 && html`<div class="lb-chosen" role="group" aria-label=${t("library.selected", { n: there.length })}>
         <span role="status">${t("library.selected", { n: there.length })}</span>
@@ -106,15 +115,15 @@ export function Pictures({ onFile }) {
         <${Button} small kind="quiet" onClick=${() => choose([])}>${t("library.selectNone")}<//>
       </div>`}
     </div>
-    <${ErrorNote} error=${error} onRetry=${gallery.more} />
-    ${entries.length === 0 && state === "end" && (filtered(filters)
+    <${ErrorNote} error=${error} onRetry=${asked ? undefined : every.more} />
+    ${!asked && entries.length === 0 && state === "end" && (filtered(filters)
       ? html`<p class="lb-none" role="status">${t("library.noMatch")}</p>`
       : html`<${EmptyState} icon="library" title=${t("library.empty")} text=${t("library.emptyText")}>
           <${Button} kind="primary" onClick=${() => go("/imagine")}>${t("library.makeOne")}<//><//>`)}
-    <${Grid} label=${t("library.grid")} min=${160} class="lb-grid">
+    <${Grid} label=${t(asked ? "library.alikeGrid" : "library.grid")} min=${160} class="lb-grid">
       ${entries.map((one) => html`<${Tile} key=${one.id} entry=${one} chosen=${there.includes(one.id)} onToggle=${toggle} />`)}
     <//>
-    <${End} state=${state} count=${entries.length} more=${gallery.more} />
+    ${!asked && html`<${End} state=${state} count=${entries.length} more=${every.more} />`}
     <${Conflicts} rows=${conflicts} onClose=${() => warn([])} onForce=${() => { const ids = conflicts.map((one) => one.id); warn([]); remove(ids, true); }} />
   </div>`;
 }
@@ -126,6 +135,7 @@ function Tile({ entry, chosen, onToggle }) {
   const actions = [
     { icon: "converse", label: t("library.converse"), run: () => go(`/converse/${entry.id}`) },
     { icon: "canvas", label: t("library.canvas"), run: () => go(`/canvas/${entry.id}`) },
+    { icon: "search", label: t("library.like"), run: () => likeIt(entry.id) },
   ];
   return html`<div class=${`lb-tile${chosen ? " is-chosen" : ""}`} data-id=${entry.id}>
     <${Picture} id=${entry.id} side=${220} alt=${words} width=${1} height=${1} onClick=${() => go(`/picture/${entry.id}`)} actions=${actions} />
@@ -133,6 +143,7 @@ function Tile({ entry, chosen, onToggle }) {
       <input type="checkbox" checked=${chosen} aria-label=${t("library.select", { alt: words })}
         onClick=${(event) => { range.current = event.shiftKey; }} onChange=${() => onToggle(entry.id, range.current)} />
     </label>
+    ${entry.distance !== undefined && html`<p class="lb-distance">${distanceOf(entry)}</p>`}
     <p class="lb-words" title=${words}>${words}</p>
   </div>`;
 }

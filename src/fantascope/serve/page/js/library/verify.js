@@ -4,7 +4,7 @@ import { go } from "../app.js";
 import { api, thumbUrl, upload } from "../api.js";
 import { number, t } from "../i18n.js";
 import { html, useEffect, useState } from "../lib.js";
-import { Button, dropFiles, ErrorNote, Icon, pickFiles, Picture } from "../parts.js";
+import { Button, dropFiles, ErrorNote, Icon, pickFiles, Picture, Said } from "../parts.js";
 
 const ICONS = { holds: "check", absent: "minus", fails: "warning", unknown: "help" };
 const LICENCE = "licence ";
@@ -87,7 +87,7 @@ function named(name) {
 function Check({ check, name }) {
   return html`<div class=${`vf-check is-${check.verdict}`}>
     <dt><${Icon} name=${ICONS[check.verdict]} size=${18} /><span>${name}</span><span class="vf-verdict">${t(`verify.${check.verdict}`)}</span></dt>
-    <dd>${check.text}</dd>
+    <dd><${Said} text=${check.text} /></dd>
   </div>`;
 }
 

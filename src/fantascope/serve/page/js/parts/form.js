@@ -1,7 +1,8 @@
 // Forms made of the request schemas: a new task, or a new field of one, appears by itself.
 import { html, useEffect, useState } from "../lib.js";
-import { addWords, lang, t } from "../i18n.js";
+import { addWords, t } from "../i18n.js";
 import { once, schemas } from "../api.js";
+import { called, said } from "../say.js";
 import { Button, Field, Select, Slider, Switch, useId } from "./basic.js";
 import { ErrorNote } from "./errors.js";
 import { PicturePick } from "./pictures.js";
@@ -17,27 +18,16 @@ addWords({
   },
 });
 
-/** Names of fields in Spanish; in English they are what the schema says. What is not here is shown as the schema says. */
-const TITLES = {
-  n: "Cantidad", width: "Ancho", height: "Alto", upscale: "Ampliación", seed: "Semilla", model: "Modelo", engine: "Motor",
-  precision: "Precisión", device: "Dispositivo", format: "Formato", quality: "Calidad", private: "Privado", preview: "Vista previa",
-  prompt: "Prompt", negative_prompt: "Prompt negativo", steps: "Pasos", guidance: "Guía", guidance_rescale: "Reescalado de la guía",
-  sampler: "Muestreador", schedule: "Programa de ruido", adapters: "Adaptadores", controls: "Controles", strength: "Fuerza", picture: "Imagen",
-  pictures: "Imágenes", mask: "Máscara", instruction: "Instrucción", name: "Nombre", weight: "Peso", start: "Desde", end: "Hasta",
-  kind: "Tipo", derive: "Derivar", guess: "Adivinar", network: "Red", parameters: "Parámetros", blocks: "Bloques", grammar: "Gramática",
-  left: "Izquierda", right: "Derecha", top: "Arriba", bottom: "Abajo", feather: "Borde suave", factor: "Factor", regions: "Regiones",
-};
-
 /** The fields of a task: { name, title, help, part, required }, `part` being its schema without "or nothing". */
 export function fieldsOf(request) {
   return Object.entries(request.properties).filter(([, part]) => !("const" in part)).map(([name, part]) => {
     const bare = plain(request, part);
-    return { name, title: title(name, part), help: part.description || bare.description, part: bare, required: (request.required || []).includes(name) };
+    return { name, title: title(name, part), help: said(part.description || bare.description), part: bare, required: (request.required || []).includes(name) };
   });
 }
 
 function title(name, part) {
-  if (lang() === "es" && TITLES[name]) return TITLES[name];
+  if (called("fields", name)) return called("fields", name);
   const words = (part.title || name).replace(/_/g, " ").toLowerCase();
   return words === "n" ? "Count" : words[0].toUpperCase() + words.slice(1);
 }
@@ -166,7 +156,7 @@ function Parts({ root, part, value = {}, onChange, owner }) {
 function Kinds({ title: label, help, value, onChange }) {
   const [all, know] = useState([]);
   useEffect(() => { once("/annotators").then((found) => know(found.data), () => {}); }, []);
-  return html`<${Select} label=${label} help=${all.find((one) => one.kind === value)?.about || help} value=${value} options=${all.map((one) => one.kind)} empty=${t("form.none")} onChange=${onChange} />`;
+  return html`<${Select} label=${label} help=${said(all.find((one) => one.kind === value)?.about) || help} value=${value} options=${all.map((one) => one.kind)} empty=${t("form.none")} onChange=${onChange} />`;
 }
 
 function Inner({ title: label, help, part, root, value, onChange }) {

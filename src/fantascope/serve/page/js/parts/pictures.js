@@ -9,13 +9,13 @@ addWords({
   en: {
     "pictures.gone": "This picture is not in the gallery any more.", "pictures.drop": "Drop it here", "pictures.choose": "Choose a file",
     "pictures.hint": "Drop, paste or choose a picture", "pictures.remove": "Take it out", "pictures.large": "{name} has {size} MiB; a file has at most {most} MiB.",
-    "pictures.many": "{n} files at once are too many; the first {most} are taken.", "pictures.kind": "{name} is no picture that can be read here: PNG, JPEG or WebP.",
+    "pictures.many": "{n} files at once are too many; the first {most} are taken.", "pictures.one": "{n} files at once are too many; only the first is taken.", "pictures.kind": "{name} is no picture that can be read here: PNG, JPEG or WebP.",
     "pictures.empty": "{name} is empty.", "pictures.open": "Open: {alt}", "pictures.some": "a picture", "pictures.reading": "Handing it in …",
   },
   es: {
     "pictures.gone": "Esta imagen ya no está en la galería.", "pictures.drop": "Suéltela aquí", "pictures.choose": "Elegir un archivo",
     "pictures.hint": "Suelte, pegue o elija una imagen", "pictures.remove": "Quitarla", "pictures.large": "{name} tiene {size} MiB; un archivo tiene como máximo {most} MiB.",
-    "pictures.many": "{n} archivos a la vez son demasiados; se toman los primeros {most}.", "pictures.kind": "{name} no es una imagen que se pueda leer aquí: PNG, JPEG o WebP.",
+    "pictures.many": "{n} archivos a la vez son demasiados; se toman los primeros {most}.", "pictures.one": "{n} archivos a la vez son demasiados; solo se toma el primero.", "pictures.kind": "{name} no es una imagen que se pueda leer aquí: PNG, JPEG o WebP.",
     "pictures.empty": "{name} está vacío.", "pictures.open": "Abrir: {alt}", "pictures.some": "una imagen", "pictures.reading": "Entregándola …",
   },
 });
@@ -73,7 +73,7 @@ const KINDS = { "89504e47": "image/png", "52494646": "image/webp", ffd8ff: "imag
  */
 export async function checkFiles(files, { most = 20, kinds = "picture", mostBytes = MOST_BYTES } = {}) {
   const given = [...files];
-  if (given.length > most) toast(t("pictures.many", { n: given.length, most }), { kind: "bad" });
+  if (given.length > most) toast(t(most === 1 ? "pictures.one" : "pictures.many", { n: given.length, most }), { kind: "bad" });
   const good = [];
   for (const file of given.slice(0, most)) {
     const name = (file.name || t("pictures.some")).slice(0, 60);

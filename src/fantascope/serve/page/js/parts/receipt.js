@@ -2,6 +2,7 @@
 import { html, useEffect, useState } from "../lib.js";
 import { addWords, moment, number, t } from "../i18n.js";
 import { api } from "../api.js";
+import { called, said } from "../say.js";
 import { Button, copyText } from "./basic.js";
 import { ErrorNote } from "./errors.js";
 import { Picture } from "./pictures.js";
@@ -42,7 +43,7 @@ export function ReceiptCard({ receipt, id, onOpen }) {
   if (!found) return html`<p class="help" role="status">${t("receipt.wait")}</p>`;
   const { request, ran, spec, cost, verdicts = [] } = found;
   const told = [
-    ["receipt.prompt", request.prompt], ["receipt.instruction", request.instruction], ["receipt.negative", request.negative_prompt], ["receipt.task", request.task],
+    ["receipt.prompt", request.prompt], ["receipt.instruction", request.instruction], ["receipt.negative", request.negative_prompt], ["receipt.task", called("tasks", request.task) ?? request.task],
     ["receipt.model", [spec.title || spec.name || request.model, spec.licence?.id || spec.licence?.name].filter(Boolean).join(" · ")],
     ["receipt.size", request.width && `${request.width} × ${request.height}`], ["receipt.seed", request.seed], ["receipt.sampler", request.sampler],
     ["receipt.steps", request.steps], ["receipt.guidance", request.guidance], ["receipt.ran", `${ran.engine}, ${ran.device}, ${ran.precision}`],
@@ -50,15 +51,16 @@ export function ReceiptCard({ receipt, id, onOpen }) {
     ["receipt.cost", t("receipt.cost.of", { n: cost.credits, credits: number(cost.credits), seconds: number(cost.seconds) })],
     ["receipt.power", cost.energy_wh !== undefined && cost.energy_wh !== null ? t("receipt.energy", { wh: number(cost.energy_wh, 4) }) : null], ["receipt.policy", verdicts.length ? t("receipt.passed", { n: verdicts.length }) : null],
     ["receipt.kept", found.kept && t("receipt.kept.of", { share: number(100 * (1 - found.kept.touched), 1) })],
-    ["receipt.attribution", found.attribution?.join(", ")], ["receipt.created", found.created && moment(found.created)],
+    ["receipt.created", found.created && moment(found.created)],
     ["receipt.version", found.fantascope], ["receipt.id", found.id],
   ].filter(([, value]) => value !== null && value !== undefined && value !== "");
   return html`<section class="receipt card" aria-label=${t("receipt.title")}>
-    <dl>${told.map(([key, value]) => html`<div key=${key}><dt>${t(key)}</dt><dd title=${key === "receipt.power" ? cost.energy_method : undefined}>${String(value)}</dd></div>`)}</dl>
+    <dl>${told.map(([key, value]) => html`<div key=${key}><dt>${t(key)}</dt><dd title=${key === "receipt.power" ? said(cost.energy_method) : undefined}>${String(value)}</dd></div>`)}</dl>
     ${ran.weights?.length > 0 && html`<h3>${t("receipt.weights")}</h3><ul class="plain">${ran.weights.map((one) => html`<li key=${one.part}>
       <span>${one.part}</span> <span class="muted">${one.licence}</span> <code title=${one.sha256}>${one.sha256.slice(0, 12)}</code></li>`)}</ul>`}
     ${found.parents?.length > 0 && html`<h3>${t("receipt.parents")}</h3><div class="row">${found.parents.map((one) => html`
       <${Picture} key=${one} id=${one} side=${72} alt=${one.slice(0, 15)} onClick=${onOpen && (() => onOpen(one))} />`)}</div>`}
+    ${found.attribution?.length > 0 && html`<details class="im-fold"><summary>${t("receipt.attribution")}</summary><ul class="plain">${found.attribution.map((one) => html`<li key=${one}>${one}</li>`)}</ul></details>`}
     ${found.private && html`<p class="help">${t("receipt.private")}</p>`}
     ${found.composite && html`<p class="help">${t("receipt.composite")}</p>`}
     <p class="help">${t("receipt.credential")}</p>

@@ -3,7 +3,7 @@ import { html, useEffect, useRef, useState } from "../lib.js";
 import { api, once, schemas, upload } from "../api.js";
 import { go } from "../app.js";
 import { useKeys, shown } from "../keys.js";
-import { Button, EmptyState, ErrorNote, dropFiles, pickFiles } from "../parts.js";
+import { Button, EmptyState, ErrorNote, InEnglish, dropFiles, pickFiles } from "../parts.js";
 import { useStored } from "../store.js";
 import { t } from "../i18n.js";
 import "../imagine/words.js";
@@ -188,7 +188,7 @@ export default function Imagine({ params = {} }) {
         <${PromptBox} box=${box} id="im-prompt" label=${t("im.prompt")} placeholder=${t("im.prompt.example")} value=${prompt} told=${told} refused=${verdict?.words} onInput=${setPrompt} />
         <${Legend} value=${prompt} told=${told} box=${box} />
         <${Expanded} expansion=${expansion} />
-        <${Notes} value=${prompt} told=${told} failed=${anatomy.error} onChange=${(text) => type(box.current, text)} />
+        <${InEnglish} text=${prompt} onTake=${(text) => type(box.current, text)}><${Notes} value=${prompt} told=${told} failed=${anatomy.error} onChange=${(text) => type(box.current, text)} /><//>
         ${failed && html`<${ErrorNote} error=${failed} onDismiss=${() => setFailed(null)} />`}
         ${verdict && html`<${Refusal} prompt=${prompt} verdict=${verdict} quiet=${Boolean(failed?.verdict)} onTake=${(text) => { setFailed(null); type(box.current, text); }} />`}
         ${price.error && price.error.code !== "offline" && !failed && html`<${ErrorNote} error=${price.error} />`}
@@ -197,8 +197,8 @@ export default function Imagine({ params = {} }) {
             <${Button} icon="imagine" busy=${expansion.busy} disabled=${!prompt.trim()} title=${`${t("im.expand")} (${shown("mod+e").join("+")})`} onClick=${expansion.expand}>${t("im.expand.short")} <kbd>${shown("mod+e").join(" ")}</kbd><//>
             <${Button} kind="quiet" icon="picture" title=${t("im.from.help")} onClick=${async () => { const files = await pickFiles({ most: 1 }); if (files.length) dropped.take(files); }}>${t("im.from")}<//>
           </div>
-          <${Price} state=${price} />
-          <${Button} kind="primary" icon="brush" busy=${busy} disabled=${!prompt.trim()} title=${`${t("im.paint")} (${shown("mod+enter").join("+")})`} onClick=${paint}>${t("im.paint")} <kbd>${shown("mod+enter").join(" ")}</kbd><//>
+          <div class="im-go"><${Price} state=${price} />
+          <${Button} kind="primary" icon="brush" busy=${busy} disabled=${!prompt.trim()} title=${`${t("im.paint")} (${shown("mod+enter").join("+")})`} onClick=${paint}>${t("im.paint")} <kbd>${shown("mod+enter").join(" ")}</kbd><//></div>
         </div>
       </section>
       <aside class="im-settings card" aria-label=${t("im.settings")}>
@@ -209,7 +209,7 @@ export default function Imagine({ params = {} }) {
       </aside>
       <section class="im-runs" aria-label=${t("im.runs")}>
         ${runs.length === 0 && html`<${Start} onTake=${(text) => type(box.current, text)} />`}
-        ${runs.length > 0 && html`<h2 class="im-runs-title">${t("im.runs")} <span class="im-quiet">${t("im.runs.keys")}</span></h2>`}
+        ${runs.length > 0 && html`<h2 class="im-runs-title">${t("im.runs")} <span class="im-quiet">${t(window.matchMedia("(hover: none)").matches ? "im.runs.touch" : "im.runs.how")}</span></h2>`}
         ${runs.map((one) => html`<${Run} key=${one.key} run=${one} chosen=${choice.chosen} onChoose=${choice.setChosen} doing=${choice.doing} onReuse=${reuse} onRefused=${setFailed} />`)}
         <${Bar} chosen=${choice.chosen} onChoose=${choice.setChosen} doing=${choice.doing} />
       </section>
@@ -240,6 +240,6 @@ function Panel({ form, model, children }) {
 /** Before there is any picture: prompts to begin with. */
 function Start({ onTake }) {
   return html`<${EmptyState} icon="imagine" title=${t("im.start")} text=${t("im.start.text")}>
-    ${["1", "2", "3"].map((k) => html`<${Button} key=${k} onClick=${() => onTake(t(`im.start.${k}`))}>${t(`im.start.${k}`)}<//>`)}
+    ${["1", "2", "3"].map((k) => html`<${Button} key=${k} lang="en" onClick=${() => onTake(t(`im.start.${k}`))}>${t(`im.start.${k}`)}<//>`)}
   <//>`;
 }

@@ -1,12 +1,14 @@
 // Jobs: what waits, runs and ended, with what can be done about each.
 
 import { Queue, useEvery } from "../account/queue.js";
-import { api, submit } from "../api.js";
+import { called } from "../say.js";
+import { api } from "../api.js";
 import { go } from "../app.js";
 import { addWords, moment, number, t } from "../i18n.js";
 import { html, useEffect, useState } from "../lib.js";
+import { lessonName, stageOf } from "../library/stages.js";
 import { Button, EmptyState, ErrorNote, Picture, Progress, Select, toast } from "../parts.js";
-import { jobs as followed, onEnded, track, useMe, useTracked } from "../store.js";
+import { jobs as followed, onEnded, remember, track, useMe, useTracked } from "../store.js";
 
 addWords({
   en: {
@@ -30,8 +32,8 @@ addWords({
     "jobs.low": "low",
     "jobs.normal": "normal",
     "jobs.high": "high",
-    "jobs.moved": "It waits again, with priority {priority}.",
-    "jobs.begun": "It had begun, so it is cancelled; what was kept stays.",
+    "jobs.moved": "Its priority is {priority} now.",
+    "jobs.lesson": "Show the lesson",
     "jobs.cancel": "Cancel",
     "jobs.retry": "Try again",
     "jobs.remove": "Forget it",
@@ -62,8 +64,8 @@ addWords({
     "jobs.low": "baja",
     "jobs.normal": "normal",
     "jobs.high": "alta",
-    "jobs.moved": "Espera otra vez, con prioridad {priority}.",
-    "jobs.begun": "Ya había empezado, así que queda cancelado; lo guardado se conserva.",
+    "jobs.moved": "Su prioridad es ahora {priority}.",
+    "jobs.lesson": "Mostrar la lección",
     "jobs.cancel": "Cancelar",
     "jobs.retry": "Intentarlo otra vez",
     "jobs.remove": "Olvidarlo",
@@ -125,8 +127,13 @@ function without(row, names) {
   return Object.fromEntries(Object.entries(row).filter(([name, value]) => !names.includes(name) && value !== undefined));
 }
 
+function isLesson(job) {
+  return job.task === "personalise" && Boolean(job.request);
+}
+
 /** What a job is called: its words, or its task. */
 function nameOf(job) {
+  if (isLesson(job)) return lessonName(job);
   return job.request?.instruction || job.request?.prompt || job.task;
 }
 
@@ -161,36 +168,31 @@ function Job({ job, onChange }) {
   });
   const tool = (key, icon, run, kind) => html`<${Button} small icon=${icon} kind=${kind} busy=${busy} onClick=${run}
     label=${t("jobs.named", { what: t(`jobs.${key}`), name })}>${t(`jobs.${key}`)}<//>`;
-  const facts = [moment(job.created), t("jobs.pictures", { n: job.n }), t("jobs.credits", { n: number(job.quote, 3) })].join(" · ");
+  const lesson = isLesson(job);
+  const show = () => { remember("library.lessonJob", job.id); go("library?tab=personalise"); };
+  const facts = [moment(job.created), !lesson && t("jobs.pictures", { n: job.n }), t("jobs.credits", { n: number(job.quote, 3) })].filter(Boolean).join(" · ");
   return html`<li class="card jb-job" data-id=${job.id}>
     <header><h2>${name}</h2>
-      <p class="row"><span class="tag">${job.task}</span><span class=${`tag ${TONES[job.status]}`}>${t(`jobs.${job.status}`)}</span><span class="muted">${facts}</span></p></header>
+      <p class="row"><span class="tag">${called("tasks", job.task) ?? job.task}</span><span class=${`tag ${TONES[job.status]}`}>${t(`jobs.${job.status}`)}</span><span class="muted">${facts}</span></p></header>
     ${open && html`<${Progress} label=${name} value=${share(job)} preview=${job.preview}>
-      ${job.line === false ? t("jobs.lost") : job.progress?.steps ? t("jobs.step", job.progress) : t(`jobs.${job.status}`)}<//>`}
+      ${job.line === false ? t("jobs.lost") : lesson ? stageOf(job) : job.progress?.steps ? t("jobs.step", job.progress) : t(`jobs.${job.status}`)}<//>`}
     ${job.status === "failed" && html`<${ErrorNote} error=${job.error} />`}
     ${job.artifacts?.length > 0 && html`<div class="lb-strip">${job.artifacts.map((id, k) => html`<${Picture} key=${id} id=${id} side=${96}
       alt=${job.artifacts.length > 1 ? `${name} ${k + 1}` : name} onClick=${() => go(`picture/${id}`)} />`)}</div>`}
     <div class="actions">
       ${job.status === "queued" && html`<${Rank} job=${job} act=${act} name=${name} />`}
+      ${lesson && tool("lesson", "person", show, "quiet")}
       ${open ? tool("cancel", "stop", cancel) : tool("remove", "trash", remove, "quiet")}
       ${(job.status === "failed" || job.status === "cancelled") && tool("retry", "retry", retry)}
     </div>
   </li>`;
 }
 
-/** The priority of a job that waits. A priority is given with a request, so the job is taken back and handed in anew. */
+/** The priority of a job that waits. */
 function Rank({ job, act, name }) {
   const change = (priority) => act(async () => {
     if (priority === job.priority) return;
-    const old = await api(`/jobs/${job.id}/cancel`, { method: "POST" });
-    if (old.status !== "cancelled" || old.artifacts.length > 0) {
-      toast(t("jobs.begun"));
-      return;
-    }
-    const again = await submit(job.task, without(job.request, ["task"]), { priority });
-    track(again, { ...followed.get(job.id)?.meta, view: followed.get(job.id)?.meta?.view ?? "jobs" });
-    followed.dismiss(job.id);
-    await api(`/jobs/${job.id}`, { method: "DELETE" });
+    await api(`/jobs/${job.id}`, { method: "PATCH", body: { priority } });
     toast(t("jobs.moved", { priority: t(`jobs.${priority}`) }), { kind: "good" });
   })();
   return html`<${Select} label=${t("jobs.priorityOf", { name })} hideLabel value=${job.priority} onChange=${change}

@@ -22,7 +22,7 @@ export default function Library({ params }) {
   return html`<div class="page lb" tabindex="-1" ...${dropped}>
     <h1>${t("library.title")}</h1>
     <${Tabs} label=${t("library.parts")} value=${tab} onChange=${open} tabs=${Object.entries(TABS).map(([key, icon]) => ({ key, icon, label: t(`library.${key}`) }))}>
-      ${tab === "pictures" && html`<${Pictures} onFile=${check} />`}
+      ${tab === "pictures" && html`<${Pictures} onFile=${check} like=${params.like} />`}
       ${tab === "verify" && html`<${Verify} file=${file} onFile=${take} />`}
       ${tab === "models" && html`<${Models} />`}
       ${tab === "adapters" && html`<${Adapters} onTeach=${() => open("personalise")} />`}

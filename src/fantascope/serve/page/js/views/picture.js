@@ -14,6 +14,7 @@ import { Credential, Credits, Rules } from "../imagine/proof.js";
 import { Run } from "../imagine/run.js";
 import { open, start, useRuns } from "../imagine/runs.js";
 import { Viewer } from "../imagine/viewer.js";
+import { likeIt } from "../library/alike.js";
 
 const SHOWN = ["subtle", "strong", "upscale", "edit", "canvas"];
 const LATER = ["again", "compare", "link", "delete"];
@@ -102,6 +103,7 @@ export default function PicturePage({ params = {} }) {
   );
 
   if (!id) return html`<div class="page"><${EmptyState} title=${t("app.nowhere")}><a href="#/library">${t("app.library")}</a><//></div>`;
+  if (error?.status === 404) return html`<div class="page"><${EmptyState} icon="picture" title=${t("pi.nowhere")} text=${t("pi.nowhere.text")}><a class="button primary" href="#/library">${t("app.library")}</a><//></div>`;
   if (error) return html`<div class="page"><${ErrorNote} error=${error} /><p><a href="#/library">${t("app.library")}</a></p></div>`;
   if (!entry) return html`<div class="page" aria-busy="true"><p class="im-quiet" role="status">${t("app.loading")}</p></div>`;
   const title = entry.prompt || (entry.given ? t("pi.handed") : t(`im.task.${entry.task}`));
@@ -140,6 +142,7 @@ function Doings({ entry, receipt, doing, make }) {
     <details class="im-fold pi-more"><summary>${t("pi.more")}</summary><div class="pi-rest">
       ${makers(entry, receipt).map((one) => html`<${Button} key=${one.name} small icon=${one.icon} title=${one.name === "copy" ? t("pi.do.copy.help") : undefined} onClick=${() => make(one)}>${t(`pi.do.${one.name}`)}<//>`)}
       <${Button} small icon="imagine" onClick=${() => go(`imagine?from=${encodeURIComponent(entry.id)}`)}>${t("pi.do.start")}<//>
+      <${Button} small icon="search" onClick=${() => likeIt(entry.id)}>${t("library.like")}<//>
       ${receipt && html`<${Button} small icon="save" onClick=${() => saveText(JSON.stringify(receipt, null, 2), `${entry.id.slice(7, 23)}.json`)}>${t("pi.do.record")}<//>`}
       ${later}
     </div></details>
