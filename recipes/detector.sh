@@ -3,7 +3,8 @@
 #
 # It learns from drawing styles that the embedded checkpoint never sees (`trains = "detector"` in sources.toml); its
 # objects, threshold and ceiling are then found on composed pictures in the checkpoint's styles. The command can be
-# killed and started again; it goes on where it was. SOURCES is the folder that embedded.sh fills.
+# killed and started again; it goes on where it was. SOURCES is the folder that embedded.sh fills. The shipped one has the
+# net that this trains; its reader of colours, threshold and ceiling were made later, with `--net FOLDER`.
 #
 #   pip install 'fantascope[train]' && SOURCES=out/embedded/sources bash recipes/detector.sh
 set -euo pipefail

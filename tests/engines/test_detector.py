@@ -14,7 +14,21 @@ import pytest
 from PIL import Image, ImageDraw
 from tests.homes import lend
 
-from fantascope.engines.detector import DETECTOR, LABELS, WEIGHTS, Detector, Found, Labels, _sized, overlap, read_labels
+from fantascope.core.colour import COLOURS
+from fantascope.engines.detector import (
+    CLOSER,
+    DETECTOR,
+    DYES,
+    LABELS,
+    WEIGHTS,
+    Detector,
+    Found,
+    Labels,
+    _sized,
+    overlap,
+    read_labels,
+)
+from fantascope.engines.dyes import Dyes
 from fantascope.errors import BrokenModelFile, InvalidValue, ModelNotFound
 from fantascope.settings import Settings
 
@@ -40,7 +54,19 @@ def test_what_ships_is_small_pinned_and_says_its_ceiling() -> None:
     assert len(labels.objects) >= 40
     assert {"benchmark", "free", "whole"} <= set(labels.ceiling)
     assert all(0 < row["value"] <= 1 and row["n"] > 0 for row in labels.ceiling["benchmark"].values())
-    assert "Ceiling" in (DETECTOR / "MODEL_CARD.md").read_text("utf-8")
+    card = (DETECTOR / "MODEL_CARD.md").read_text("utf-8")
+    assert "## Ceiling" in card and "## Wrong questions" in card
+
+
+def test_what_ships_is_right_where_right_and_wrong_where_wrong() -> None:
+    """Figures written when it was made; a worse eye must not ship unseen."""
+    labels, wrong = read_labels(), json.loads((DETECTOR / LABELS).read_text("utf-8"))["wrong"]
+    rows = labels.ceiling["benchmark"]
+    assert rows["overall"]["value"] > 0.92
+    assert rows["colours"]["value"] > 0.85 and rows["colour attribution"]["value"] > 0.78
+    assert wrong["another colour"]["questions"]["value"] < 0.004
+    assert wrong["another thing"]["pictures"]["value"] < 0.04
+    assert wrong["colours exchanged"]["questions"]["value"] == 0
 
 
 def test_a_find_is_where_the_thing_is(detector: Detector) -> None:
@@ -96,19 +122,42 @@ def test_embeddings_are_unit_vectors_that_tell_pictures_apart(detector: Detector
 
 def test_weaker_finds_of_one_thing_are_dropped() -> None:
     """A net of our own: two neighbouring peaks with the same box, and one far away."""
-    labels = Labels(("a", "b"), ("red", "own"), 10.0, 2, 1, 0.3, (), {}, {WEIGHTS: "x"})
-    maps = np.zeros((16, 2 + 1 + 4 + 2 + 1, 16, 16), np.float32)
+    labels = Labels(("a", "b"), (*COLOURS, "own"), 10.0, 2, 1, 0.3, (), {}, {WEIGHTS: "x"}, 1)
+    maps = np.zeros((16, 2 + 1 + 4 + 13 + 1, 16, 16), np.float32)
     maps[:, 2] = -9
     maps[:, 3:7] = 3
     maps[0, 2, 4, 4], maps[0, 2, 4, 6], maps[0, 2, 12, 12] = 3, 2, 1
     maps[0, 3, 4, 6], maps[0, 5, 4, 6] = 5, 1  # the same box seen from two cells to the right
-    maps[0, 0], maps[0, 1, 12, 12], maps[0, 0, 12, 12] = 1, 1, 0
-    detector = Detector(labels, lambda **inputs: maps, np.eye(2, dtype=np.float32))
-    found = detector.look(np.zeros((1, 128, 128, 3), np.uint8))[0]
+    maps[:, 0], maps[0, 1, 12, 12], maps[0, 0, 12, 12] = 1, 9, 0
+    again = maps.copy()
+    again[2:4, 0], again[2:4, 1] = 0, 1  # the further looks at the second thing
+    shown = iter([maps, again])
+    detector = Detector(labels, lambda **inputs: next(shown), np.eye(2, dtype=np.float32), Dyes.load(DETECTOR / DYES))
+    found = detector.look(np.full((1, 128, 128, 3), COLOURS["blue"], np.uint8))[0]
     assert [one.kind for one in found] == ["a", "b"]
     assert found[0].box == (12.0, 12.0, 60.0, 60.0) and found[0].score == pytest.approx(1 / (1 + np.exp(-3)))
     assert found[1].box == (76.0, 76.0, 124.0, 124.0)
-    assert found[0].colour == "red"
+    assert found[0].colour == "blue", "read from the picture"
+    assert sum(found[0].colours.values()) == pytest.approx(1, abs=1e-4)
+
+
+def test_what_is_not_sure_is_not_looked_at_again(detector: Detector) -> None:
+    pictures = [np.full((128, 128, 3), 255, np.uint8), disc((20, 30, 84, 94))]
+    finds = detector.look(pictures)
+    asked: list[int] = []
+
+    def counted(**inputs: Any) -> Any:
+        asked.append(len(inputs["pictures"]))
+        return program(**inputs)
+
+    program, detector._program = detector._program, counted
+    try:
+        again = detector.look(pictures)
+    finally:
+        detector._program = program
+    assert [len(one) for one in again] == [len(one) for one in finds]
+    sure = sum(one.score >= CLOSER for some in finds for one in some)
+    assert 0 < sure < 5 and len(asked) == 2, "one batch for pictures, one for all further looks"
 
 
 def test_overlap() -> None:
@@ -117,16 +166,18 @@ def test_overlap() -> None:
     assert overlap((0, 0, 10, 10), (10, 0, 20, 10)) == 0
 
 
-def test_a_changed_file_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("changed", [WEIGHTS, DYES])
+def test_a_changed_file_is_refused(tmp_path: Path, changed: str) -> None:
     folder = tmp_path / "detector"
     shutil.copytree(DETECTOR, folder)
-    data = bytearray((folder / WEIGHTS).read_bytes())
+    path = folder / changed
+    data = bytearray(path.read_bytes())
     data[-1] ^= 1
-    (folder / WEIGHTS).write_bytes(data)
+    path.write_bytes(data)
     with pytest.raises(BrokenModelFile, match="not the file"):
         Detector.load(SETTINGS, folder)
-    (folder / WEIGHTS).unlink()
-    with pytest.raises(ModelNotFound, match=WEIGHTS):
+    path.unlink()
+    with pytest.raises(ModelNotFound, match=changed):
         Detector.load(SETTINGS, folder)
 
 

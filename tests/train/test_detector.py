@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,8 @@ from tests.data.conftest import CONCEPTS, composer, root  # noqa: E402, F401
 
 from fantascope.data.compose import Composer  # noqa: E402
 from fantascope.data.detect import NAMES, PLACES, Pictures  # noqa: E402
-from fantascope.engines.detector import Detector, write_labels  # noqa: E402
+from fantascope.engines.detector import DETECTOR, DYES, Detector, write_labels  # noqa: E402
+from fantascope.engines.dyes import Dyes, Seen, lessons  # noqa: E402
 from fantascope.settings import Settings  # noqa: E402
 from fantascope.train.detector import (  # noqa: E402
     CELL,
@@ -29,6 +33,7 @@ from fantascope.train.detector import (  # noqa: E402
     trained,
 )
 from fantascope.train.detector_export import export_detector, facts  # noqa: E402
+from fantascope.train.dyes import train_dyes  # noqa: E402
 from fantascope.train.fit import FitConfig  # noqa: E402
 
 
@@ -110,7 +115,9 @@ def test_train_export_and_look(pictures: Pictures, tmp_path: Path) -> None:
     folder = tmp_path / "detector"
     weights = export_detector(net, folder)
     labels = facts(pictures.kinds, NAMES, net)
-    write_labels(folder, **labels, weights=weights, threshold=0.3, objects=["box"], ceiling={})
+    shutil.copyfile(DETECTOR / DYES, folder / DYES)
+    weights[DYES] = hashlib.sha256((folder / DYES).read_bytes()).hexdigest()
+    write_labels(folder, **labels, weights=weights, threshold=0.3, objects=["box"], ceiling={}, version=1)
     detector = Detector.load(Settings(threads=1), folder)
     shown = pictures.batch(range(3))["picture"]
     with torch.no_grad():
@@ -118,3 +125,26 @@ def test_train_export_and_look(pictures: Pictures, tmp_path: Path) -> None:
     got = np.stack(list(detector._maps(shown)))
     assert np.abs(due - got).max() < 0.02 * np.abs(due).max()
     assert due.shape[1] == FEATURE + 1 + 4 + len(NAMES) + labels["whole"]  # type: ignore[operator]
+
+
+def test_the_reader_of_colours_learns(pictures: Pictures, tmp_path: Path) -> None:
+    """A few hundred things teach more than half of twelve colours, and the file reads as it was trained."""
+
+    def seen() -> Iterator[Seen]:
+        for number in range(450):
+            pixels, targets = pictures.picture(number)
+            yield pixels, [(target.colour, target.box) for target in targets]
+
+    rows, colours = lessons(seen())
+    right = train_dyes(rows, colours, tmp_path / DYES)
+    assert len(rows) == len(colours) > 300 and right > 0.5
+    assert train_dyes(rows, colours, tmp_path / "again") == right
+    assert (tmp_path / "again").read_bytes() == (tmp_path / DYES).read_bytes()
+    reader, hits, tried = Dyes.load(tmp_path / DYES), 0, 0
+    for number in range(100):
+        pixels, targets = pictures.picture(10_000 + number)
+        for target in targets:
+            if target.colour != "own":
+                hits += NAMES[int(reader.read(pixels, target.box).argmax())] == target.colour
+                tried += 1
+    assert hits > 0.5 * tried > 20

@@ -82,11 +82,24 @@ def leading(pixels: Any, solid: Any) -> Any:
     return soft.astype(np.float32)
 
 
+def oklab(rgb: Any) -> Any:
+    """Return sRGB `(…, 3)` in 0 … 1 as OKLab `(…, 3)` float32: lightness in 0 … 1, and the two axes of colour.
+
+    Source: Ottosson, "A perceptual color space for image processing" (2020).
+    """
+    cones = _cones(rgb)
+    return np.stack([cones @ _TO_LIGHT, cones @ _TO_A, cones @ _TO_B], -1).astype(np.float32)
+
+
 def _oklab(rgb: Any) -> tuple[Any, Any]:
     """The two axes of colour of sRGB in 0 … 1."""
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    cones = np.cbrt(linear @ _TO_CONES)
+    cones = _cones(rgb)
     return cones @ _TO_A, cones @ _TO_B
+
+
+def _cones(rgb: Any) -> Any:
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return np.cbrt(linear @ _TO_CONES)
 
 
 _TO_CONES = np.array(
@@ -96,5 +109,6 @@ _TO_CONES = np.array(
         [0.0514459929, 0.1073969566, 0.6299787005],
     ]
 )
+_TO_LIGHT = np.array([0.2104542553, 0.7936177850, -0.0040720468])
 _TO_A = np.array([1.9779984951, -2.4285922050, 0.4505937099])
 _TO_B = np.array([0.0259040371, 0.7827717662, -0.8086757660])

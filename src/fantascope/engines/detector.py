@@ -1,6 +1,7 @@
 """The detector that scores pictures: finds drawn things in them and says what they are and in which colour.
 
-A graph on OpenVINO or ONNX Runtime, without torch, and a list of what it knows. It was trained apart from every
+A graph on OpenVINO or ONNX Runtime, without torch, a reader of colours, and a list of what they know. What is found at
+first sight is cut out and looked at again. It was trained apart from every
 generator, on drawing styles that no generator here has seen; `detector.json` beside its weights says how often it is
 right on real pictures of other styles, and that is the ceiling of every figure measured with it.
 """
@@ -16,6 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fantascope.engines.closer import Box as Box
+from fantascope.engines.closer import cuts
+from fantascope.engines.dyes import Dyes
 from fantascope.engines.graph_runtime import Floats, Program, Source, open_runtime, runtime_name
 from fantascope.engines.memory import Once
 from fantascope.engines.safefile import SafeFile
@@ -25,7 +29,7 @@ from fantascope.settings import Settings
 from fantascope.spec import EMBEDDED
 
 DETECTOR = EMBEDDED.parent / "detector"
-GRAPH, WEIGHTS, LABELS = "model.onnx", "model.safetensors", "detector.json"
+GRAPH, WEIGHTS, DYES, LABELS = "model.onnx", "model.safetensors", "dyes.safetensors", "detector.json"
 
 SIDE = 128
 CELL = 8
@@ -41,8 +45,13 @@ OVERLAP = 0.5
 TOP = 5
 """Kinds named for each find."""
 
+CLOSER = 0.15
+"""Score from which a find is looked at again."""
+
+BELIEVED = 2.0
+"""How much more the reader of colours is believed than the net."""
+
 Pixels = npt.NDArray[np.uint8]
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,7 @@ class Labels:
         objects: The kinds that benchmarks ask for: known from several styles and recognised on real pictures.
         ceiling: How often the detector's verdict is right on real pictures, and how that was measured.
         weights: File -> sha256.
+        version: Of the whole instrument: figures of one version are comparable.
     """
 
     kinds: tuple[str, ...]
@@ -68,6 +78,7 @@ class Labels:
     objects: tuple[str, ...]
     ceiling: dict[str, Any]
     weights: dict[str, str]
+    version: int
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,16 @@ class Found:
     feature: Floats
 
 
+@dataclass(frozen=True)
+class _Sight:
+    """What one look says of a thing: score, box in px, feature, and the logits of the colours."""
+
+    score: float
+    box: Box
+    feature: Floats
+    dyes: Floats
+
+
 class Detector:
     """A loaded detector.
 
@@ -107,9 +128,9 @@ class Detector:
         2
     """
 
-    def __init__(self, labels: Labels, program: Program, classes: Floats) -> None:
+    def __init__(self, labels: Labels, program: Program, classes: Floats, dyes: Dyes) -> None:
         self.labels, self.id = labels, labels.weights[WEIGHTS]
-        self._program, self._classes = program, classes
+        self._program, self._classes, self._dyes = program, classes, dyes
         self._named = np.array([name != "own" for name in labels.colours])
 
     @classmethod
@@ -123,7 +144,7 @@ class Detector:
             BrokenModelFile: A file is not the one that was pinned, or cannot be read.
             MissingExtra: The runtime that was set is not installed.
         """
-        files = [folder / name for name in (LABELS, GRAPH, WEIGHTS)]
+        files = [folder / name for name in (LABELS, GRAPH, WEIGHTS, DYES)]
         key = (folder.resolve(), runtime_name(settings.runtime), settings.threads)
         return _shared.get(key, files, lambda: cls._open(settings, folder))
 
@@ -131,19 +152,19 @@ class Detector:
     def _open(cls, settings: Settings, folder: Path) -> Detector:
         labels = read_labels(folder)
         digests = []
-        for name in (GRAPH, WEIGHTS):
+        for name in (GRAPH, WEIGHTS, DYES):
             if not (folder / name).is_file():
                 raise ModelNotFound(f"The detector's folder {folder} has no {name}.", hint="fantascope train detector")
             digests.append(sha256(folder / name, settings))
             if digests[-1] != labels.weights.get(name):
                 raise BrokenModelFile(f"{folder / name} is not the file that {LABELS} was written for.")
-        source = Source(folder / GRAPH, folder / WEIGHTS, " ".join(digests))
+        source = Source(folder / GRAPH, folder / WEIGHTS, " ".join(digests[:2]))
         runtime = open_runtime(settings.runtime, settings)
         program = runtime.compile(source, {"pictures": (BATCH, 3, SIDE, SIDE)}, "fp32")
         classes = SafeFile.open(folder / WEIGHTS).read("kinds").astype(np.float32)
         if classes.shape != (len(labels.kinds), labels.feature):
             raise BrokenModelFile(f"{folder / WEIGHTS} has class vectors of {classes.shape}.")
-        return cls(labels, program, classes / np.linalg.norm(classes, axis=1, keepdims=True))
+        return cls(labels, program, classes / np.linalg.norm(classes, axis=1, keepdims=True), Dyes.load(folder / DYES))
 
     def look(self, pictures: Pixels | Sequence[Pixels], among: Sequence[str] | None = None) -> list[list[Found]]:
         """What is in each picture, best first.
@@ -153,7 +174,8 @@ class Detector:
             among: The kinds to choose from; all if not given.
         """
         columns = np.arange(len(self.labels.kinds)) if among is None else self._columns(among)
-        return [self._found(maps, columns) for maps in self._maps(pictures)]
+        shown = [_sized(picture) for picture in pictures]
+        return self._closer(shown, [self._sights(maps) for maps in self._maps(shown)], columns)
 
     def embed(self, pictures: Pixels | Sequence[Pixels]) -> Floats:
         """What whole pictures look like, (N, 224) of unit length: half what is in them, half layout, style, colours."""
@@ -161,8 +183,9 @@ class Detector:
 
     def study(self, pictures: Pixels | Sequence[Pixels]) -> tuple[list[list[Found]], Floats]:
         """What `look` and `embed` say, for the time of one."""
-        maps, columns = list(self._maps(pictures)), np.arange(len(self.labels.kinds))
-        return [self._found(one, columns) for one in maps], self._features(maps)
+        shown = [_sized(picture) for picture in pictures]
+        maps, columns = list(self._maps(shown)), np.arange(len(self.labels.kinds))
+        return self._closer(shown, [self._sights(one) for one in maps], columns), self._features(maps)
 
     def _features(self, every: Iterable[Floats]) -> Floats:
         rows = []
@@ -198,33 +221,63 @@ class Detector:
         ends = np.cumsum(list(sizes.values()))
         return dict(zip(sizes, np.split(maps, ends[:-1]), strict=True))
 
-    def _found(self, maps: Floats, columns: npt.NDArray[np.intp]) -> list[Found]:
+    def _sights(self, maps: Floats) -> list[_Sight]:
+        """What the first look finds, best first."""
         parts = self._split(maps)
         heat = _sigmoid(parts["heat"][0])
         wide = np.pad(heat, 1)
         around = np.max([wide[y : y + heat.shape[0], x : x + heat.shape[1]] for y in range(3) for x in range(3)], 0)
         rows, cells = np.nonzero((heat >= LOWEST) & (heat >= around))
-        kept: list[Found] = []
+        kept: list[_Sight] = []
         for k in np.argsort(-heat[rows, cells], kind="stable"):
-            found = self._one(parts, int(rows[k]), int(cells[k]), float(heat[rows[k], cells[k]]), columns)
-            if all(overlap(found.box, other.box) < OVERLAP for other in kept):
-                kept.append(found)
+            sight = self._sight(parts, int(rows[k]), int(cells[k]))
+            if all(overlap(sight.box, other.box) < OVERLAP for other in kept):
+                kept.append(sight)
         return kept
 
-    def _one(self, parts: dict[str, Floats], y: int, x: int, score: float, columns: npt.NDArray[np.intp]) -> Found:
+    def _sight(self, parts: dict[str, Floats], y: int, x: int) -> _Sight:
         left, top, right, bottom = (float(v) for v in parts["box"][:, y, x])
         box = tuple(
             min(max(v * CELL, 0.0), float(SIDE))
             for v in (x + 0.5 - left, y + 0.5 - top, x + 0.5 + right, y + 0.5 + bottom)
         )
-        feature = _unit(parts["feature"][:, y, x])
-        chances = _softmax(self.labels.sharp * (self._classes[columns] @ feature))
+        score = float(_sigmoid(parts["heat"][0, y, x]))
+        return _Sight(score, box, _unit(parts["feature"][:, y, x]), parts["colour"][:, y, x])  # type: ignore[arg-type]
+
+    def _closer(
+        self, pictures: Sequence[Pixels], seen: Sequence[list[_Sight]], columns: npt.NDArray[np.intp]
+    ) -> list[list[Found]]:
+        """Look again at what was found for sure enough, and say what it is."""
+        sure = [(picture, one) for picture, sights in zip(pictures, seen, strict=True) for one in sights]
+        sure = [(picture, one) for picture, one in sure if one.score >= CLOSER]
+        looks = [cut for picture, one in sure for cut in cuts(picture, one.box)]
+        again = iter([self._middle(maps) for maps in self._maps(looks)])
+        count = len(looks) // max(1, len(sure))
+        more = {id(one): [next(again) for _ in range(count)] for _, one in sure}
+        return [
+            [self._told(picture, [one, *more.get(id(one), [])], columns) for one in sights]
+            for picture, sights in zip(pictures, seen, strict=True)
+        ]
+
+    def _middle(self, maps: Floats) -> _Sight:
+        """What a look says of the thing in its middle."""
+        parts, middle = self._split(maps), SIDE // CELL // 2
+        four = [(y, x) for y in (middle - 1, middle) for x in (middle - 1, middle)]
+        return self._sight(parts, *max(four, key=lambda cell: float(parts["heat"][0][cell])))
+
+    def _told(self, picture: Pixels, looks: Sequence[_Sight], columns: npt.NDArray[np.intp]) -> Found:
+        """A find from all looks at it, the first one first: the geometric mean of what each says."""
+        first, classes = looks[0], self._classes[columns]
+        chances = _softmax(_mean([_logs(self.labels.sharp * (classes @ one.feature)) for one in looks]))
         best = np.argsort(-chances, kind="stable")[:TOP]
         kinds = tuple((self.labels.kinds[columns[k]], float(chances[k])) for k in best)
-        dyes = _softmax(parts["colour"][:, y, x])
+        dyes = _softmax(_mean([_logs(one.dyes) for one in looks]))
+        if len(looks) > 1:
+            said = np.log(np.maximum(dyes[self._named], 1e-9)) + BELIEVED * self._dyes.read(picture, first.box)
+            dyes[self._named] = _softmax(said) * dyes[self._named].sum()
         colour = self.labels.colours[int(np.argmax(np.where(self._named, dyes, -1)))]
         shares = {name: float(share) for name, share in zip(self.labels.colours, dyes, strict=True)}
-        return Found(kinds[0][0], score, kinds, box, colour, shares, feature)  # type: ignore[arg-type]
+        return Found(kinds[0][0], first.score, kinds, first.box, colour, shares, first.feature)
 
 
 _shared = Once[Detector]()
@@ -243,7 +296,9 @@ def read_labels(folder: Path = DETECTOR) -> Labels:
     data = read_config(path)
     try:
         names: dict[str, Any] = {name: tuple(map(str, data[name])) for name in ("kinds", "colours", "objects")}
-        names |= {name: data[name] for name in ("sharp", "feature", "whole", "threshold", "ceiling", "weights")}
+        names |= {
+            name: data[name] for name in ("sharp", "feature", "whole", "threshold", "ceiling", "weights", "version")
+        }
     except (KeyError, TypeError) as error:
         raise BrokenModelFile(f"{path} lacks {error}.") from error
     return Labels(**names)
@@ -290,6 +345,15 @@ def _sigmoid(x: Floats) -> Floats:
 def _softmax(x: Floats) -> Floats:
     y = np.exp(x - x.max())
     return np.asarray(y / y.sum(), np.float32)
+
+
+def _logs(x: Floats) -> Floats:
+    y = x - x.max()
+    return np.asarray(y - np.log(np.exp(y).sum()), np.float32)
+
+
+def _mean(rows: Sequence[Floats]) -> Floats:
+    return np.asarray(np.mean(rows, 0), np.float32)
 
 
 def _unit(x: Floats) -> Floats:

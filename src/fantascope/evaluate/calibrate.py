@@ -1,13 +1,14 @@
 """What a detector is fit for, found on real pictures in styles that it was not trained on.
 
 The three questions use pictures of their own, so that no answer is measured on what it was chosen with: which objects a
-benchmark may ask for, from which score a find counts, and how often the verdict is then right (the ceiling).
+benchmark may ask for, from which score a find counts, and how often the verdict is then right (the ceiling, and how
+often wrong questions about the same pictures get a yes).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from fantascope.evaluate.prompts import Asked, Want, benchmark, in_other_words, 
 from fantascope.evaluate.run import ceiling
 from fantascope.evaluate.score import judge
 from fantascope.evaluate.truth import Truth
+from fantascope.evaluate.wrong import accepted
 
 STYLES = 2
 """Least number of the detector's own styles that must have an object."""
@@ -105,6 +107,20 @@ def ceilings(
     return {
         name: ceiling(real(detector, rows, count, truth, told, SEEDS["ceiling"]))
         for name, (rows, count) in lists.items()
+    }
+
+
+def wrongly(
+    detector: Detector, truth: Truth, concepts: Mapping[str, Concept], samples: int, told: Told
+) -> dict[str, dict[str, Any]]:
+    """How often wrong questions about the pictures of the ceiling get a yes: sort -> figures by question and by
+    picture."""
+    asked = [one for one in benchmark(detector.labels.objects, concepts) if truth.has(one)]
+    seen = _looked(detector, asked, samples, truth, SEEDS["ceiling"], told)
+    yes = accepted(seen, detector.labels.objects, detector.labels.threshold)
+    return {
+        sort: {"questions": asdict(questions), "pictures": asdict(pictures)}
+        for sort, (questions, pictures) in yes.items()
     }
 
 

@@ -50,8 +50,9 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
     )
     yield ""
     yield (
-        f"Scored by the detector {detector['hash'][:16]} (threshold {detector['threshold']:g}), trained on drawing "
-        "styles that the model has never seen. The ceiling is what the same procedure says of real pictures of the "
+        f"Scored by the detector {detector['hash'][:16]} (version {detector['version']}, threshold "
+        f"{detector['threshold']:g}), trained on drawing styles that the model has never seen. The ceiling is what the "
+        "same procedure says of real pictures of the "
         f"same prompts ({detector['ceiling_from']}). Intervals are 95 %."
     )
     for name, part in report["lists"].items():

@@ -95,6 +95,7 @@ def measure(
         "model": {"name": spec.name, "title": spec.title} | {key: getattr(request, key) for key in keys} | ran(folder),
         "detector": {
             "hash": detector.id,
+            "version": labels.version,
             "threshold": labels.threshold,
             "objects": len(labels.objects),
             "kinds": len(labels.kinds),
