@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from tests.serve.conftest import TOKEN
 from tests.serve.studio.pages import Tab, browser, chromium, tab
 from tests.serve.studio.test_page import MOST_FIRST
@@ -102,9 +106,22 @@ def test_who_has_no_session_pastes_a_token(chrome: Any, studio: Any) -> None:
         assert all("401" in one for one in made.wrong), made.wrong
 
 
+def _png(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1600])
-def test_every_place_is_in_order(visitor: Tab, width: int, theme: str) -> None:
+def test_every_place_is_in_order(visitor: Tab, studio: Any, width: int, theme: str) -> None:
+    with studio.client() as client:  # a picture without words has a name for who cannot see it, too
+        seen = np.full((512, 512, 4), 255, np.uint8)
+        whole = "data:image/png;base64," + base64.b64encode(_png(seen[..., :3])).decode()
+        seen[200:300, 200:300, 3] = 0
+        body = {"picture": whole, "mask": "data:image/png;base64," + base64.b64encode(_png(seen)).decode()}
+        erased = client.post("/v1/fantascope/erase?wait=true", json=body).json()
+        assert not client.get(f"/v1/fantascope/gallery/{erased['artifacts'][0]}").json()["prompt"]
     visitor.page.set_viewport_size({"width": width, "height": 900})
     visitor.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
     findings: dict[str, Any] = {}

@@ -97,6 +97,11 @@ function Choose({ onFiles }) {
 }
 
 /** The newest pictures, to go on from one. */
+/** A name for who cannot see it: a picture that was handed in, filled or erased may have no prompt. */
+function called({ prompt }) {
+  return prompt || t(prompt === "" ? "converse.wordless" : "converse.given");
+}
+
 function Recent() {
   const [found, show] = useState(null);
   useEffect(() => {
@@ -109,8 +114,8 @@ function Recent() {
     <h2 id="cv-recent">${t("converse.recent")}</h2>
     ${found.length === 0 && html`<p>${t("converse.none")}</p>`}
     <ul class="cv-recent">
-      ${found.map((one) => html`<li key=${one.id}><a href=${`#/converse/${one.id}`} title=${one.prompt ?? t("converse.given")}>
-        <img src=${thumbUrl(one.id, 192)} alt=${one.prompt ?? t("converse.given")} width="96" height="96" loading="lazy" /></a></li>`)}
+      ${found.map((one) => html`<li key=${one.id}><a href=${`#/converse/${one.id}`} title=${called(one)}>
+        <img src=${thumbUrl(one.id, 192)} alt=${called(one)} width="96" height="96" loading="lazy" /></a></li>`)}
     </ul>
   </section>`;
 }

@@ -110,7 +110,7 @@ function Samples({ query, fields, label, hashes, ids }) {
   return html`<div class="lb-samples">
     <h3>${t("models.samples")}</h3>
     ${found && (found.data.length > 0
-      ? html`<div class="lb-strip">${found.data.map((one) => html`<${Picture} key=${one.id} id=${one.id} side=${120} alt=${one.prompt ?? label} onClick=${() => go(`/picture/${one.id}`)} />`)}</div>`
+      ? html`<div class="lb-strip">${found.data.map((one) => html`<${Picture} key=${one.id} id=${one.id} side=${120} alt=${one.prompt || label} onClick=${() => go(`/picture/${one.id}`)} />`)}</div>`
       : html`<p class="help">${t("models.noSamples")}</p>`)}
     <form class="lb-sample" onSubmit=${(event) => { event.preventDefault(); paint(); }}>
       <${Field} label=${t("models.prompt")}><input type="text" maxlength="2000" value=${prompt} onInput=${(event) => setPrompt(event.target.value)} /><//>

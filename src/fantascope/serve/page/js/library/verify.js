@@ -122,7 +122,7 @@ function Here({ file, found, receipt, onKept }) {
   };
   return html`<section class="vf-here" aria-label=${t("verify.here")}>
     ${found
-      ? html`<div class="vf-found"><${Picture} id=${found.entry.id} side=${96} alt=${found.entry.prompt ?? ""} onClick=${() => go(`/picture/${found.entry.id}`)} />
+      ? html`<div class="vf-found"><${Picture} id=${found.entry.id} side=${96} alt=${found.entry.prompt || found.entry.id.slice(7, 19)} onClick=${() => go(`/picture/${found.entry.id}`)} />
           <p>${found.same ? t("verify.same") : t("verify.receipt", { receipt })}</p></div>
         <${Likeness} id=${found.entry.id} />`
       : html`<p>${t("verify.notHere")}</p>
