@@ -5,13 +5,25 @@ What a surface adds beside it is where things are: folders, a device, what to do
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
 from fantascope.errors import InvalidValue
-from fantascope.personal.lesson import METHODS, OPTIMISERS, PRECISIONS, TARGETS, Lesson
 from fantascope.request import MAX_SEED, Picture, Request, Text
+
+if TYPE_CHECKING:
+    from fantascope.personal.lesson import Lesson
+
+Method = Literal["lora", "dreambooth", "textual-inversion"]
+Targets = Literal["attention", "all-linear", "all"]
+Optimiser = Literal["adamw", "muon", "adamw8bit"]
+Precision = Literal["fp32", "bf16"]
+
+METHODS: tuple[str, ...] = get_args(Method)
+TARGETS: tuple[str, ...] = get_args(Targets)
+OPTIMISERS: tuple[str, ...] = get_args(Optimiser)
+PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 MOST_SENT = 100
 """Most photos of a request; the command takes folders with more."""
@@ -36,14 +48,12 @@ class Personalise(Request):
     licence: str = Field("", max_length=200, description="SPDX id of what is made: that of your photos")
     consent: Sentence = Field("", description='who says yes to this, in a sentence: "I took these photos"')
     people: Sentence = Field("", description='who is shown and agrees, if photos show people: "It is me"')
-    method: Literal["lora", "dreambooth", "textual-inversion"] = Field("lora", description=", ".join(METHODS))
+    method: Method = Field("lora", description=", ".join(METHODS))
     base: str | None = Field(None, max_length=64, description="name of the model to teach (fantascope models list)")
     steps: int | None = Field(None, ge=1, le=100_000, description="training steps")
     batch: int | None = Field(None, ge=1, le=256, description="pictures of the subject a step")
     rate: float | None = Field(None, ge=0, le=1000, allow_inf_nan=False, description="highest learning rate")
-    targets: Literal["attention", "all-linear", "all"] | None = Field(
-        None, description=f"layers that LoRA changes: {', '.join(TARGETS)}"
-    )
+    targets: Targets | None = Field(None, description=f"layers that LoRA changes: {', '.join(TARGETS)}")
     rank: int | None = Field(None, ge=1, le=512, description="rank of the LoRA factors")
     alpha: float | None = Field(
         None, ge=0.001, le=10_000, allow_inf_nan=False, description="scale of the LoRA factors; the rank if not given"
@@ -78,8 +88,8 @@ class Personalise(Request):
     lean: float | None = Field(
         None, ge=0.1, le=10, allow_inf_nan=False, description="below 1, noisy times are learnt more often"
     )
-    optimiser: Literal["adamw", "muon", "adamw8bit"] | None = Field(None, description=", ".join(OPTIMISERS))
-    precision: Literal["bf16", "fp32"] | None = Field(None, description=f"{' or '.join(PRECISIONS)}; bf16 is autocast")
+    optimiser: Optimiser | None = Field(None, description=", ".join(OPTIMISERS))
+    precision: Precision | None = Field(None, description=f"{' or '.join(PRECISIONS)}; bf16 is autocast")
     checkpointing: bool = Field(False, description="less memory, more time")
     seed: int = Field(0, ge=0, le=MAX_SEED, description="seeds weights, noise and grounds")
     pictures: int | None = Field(None, ge=1, le=100_000, description="steps between two sheets of fixed prompts")
@@ -98,6 +108,8 @@ class Personalise(Request):
                 "empty, or none.",
                 param="captions",
             )
+        from fantascope.personal.lesson import Lesson  # late: every command reads this module for its options
+
         told = {name: getattr(self, name) for name in Personalise.model_fields if name not in NOT_OF_LESSONS}
         return Lesson(**{"photos": ()} | told | where)
 

@@ -7,13 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fantascope.errors import InvalidValue, LicenceMissing, UnknownName, Unsupported
+from fantascope.personal.asked import METHODS, OPTIMISERS, PRECISIONS, TARGETS
 from fantascope.request import Request, Text
 from fantascope.spec import Spec
-
-METHODS = ("lora", "dreambooth", "textual-inversion")
-PRECISIONS = ("fp32", "bf16")
-OPTIMISERS = ("adamw", "muon", "adamw8bit")
-TARGETS = ("attention", "all-linear", "all")
 
 _LESSON: dict[str, Any] = {"ema": 0.0, "warmup": 20, "cooldown": 0.3, "decay": 0.0, "gamma": 0.0, "dropped": 0.0}
 _LESSON |= {"lean": 1.0, "optimiser": "adamw", "precision": "bf16", "variants": 1, "prior": 1.0, "text": False}

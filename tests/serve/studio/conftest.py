@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 from tests.serve.conftest import TOKEN, Running
+from tests.serve.studio.hands import Visitor, visitor
+from tests.serve.studio.pages import browser
 
 MARK = {"X-Fantascope": "1"}
 
@@ -65,6 +67,20 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     running = Studio(tmp_path_factory.mktemp("studio") / "home")
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Any]:
+    """One browser for all tests of a file."""
+    with browser() as made:
+        yield made
+
+
+@pytest.fixture
+def seen(chrome: Any, studio: Studio) -> Iterator[Visitor]:
+    """The operator, new to this browser."""
+    with visitor(chrome, studio.url, TOKEN) as made:
+        yield made
 
 
 @pytest.fixture

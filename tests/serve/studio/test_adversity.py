@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,8 +12,8 @@ import pytest
 from tests.serve.conftest import TOKEN
 from tests.serve.studio.canvases import Canvas, easel
 from tests.serve.studio.conftest import MARK, picture
-from tests.serve.studio.hands import Visitor, drop, visitor
-from tests.serve.studio.pages import browser, chromium, tab
+from tests.serve.studio.hands import Visitor, drop
+from tests.serve.studio.pages import chromium, tab
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(chromium() is None, reason="no chromium is here")]
 
@@ -31,20 +30,6 @@ PASTE = """([place, html, text]) => {
   }
 }"""
 """Pastes as a browser does: who handles the event may, and else a textarea takes the plain text."""
-
-
-@pytest.fixture(scope="module")
-def chrome() -> Iterator[Any]:
-    """One browser for all tests of this file."""
-    with browser() as made:
-        yield made
-
-
-@pytest.fixture
-def seen(chrome: Any, studio: Any) -> Iterator[Visitor]:
-    """The operator, new to this browser."""
-    with visitor(chrome, studio.url, TOKEN) as made:
-        yield made
 
 
 @pytest.mark.parametrize("days", [-1, 1])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.serve.conftest import TOKEN
-from tests.serve.studio.pages import Tab, browser, chromium, tab
+from tests.serve.studio.pages import Tab, chromium, tab
 from tests.serve.studio.test_page import MOST_FIRST
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(chromium() is None, reason="no chromium is here")]
@@ -33,13 +33,6 @@ CANVAS = """async () => {
   if ((await list()).length !== 1) throw new Error("nothing was kept");
 }"""
 """A canvas that the browser keeps."""
-
-
-@pytest.fixture(scope="module")
-def chrome() -> Iterator[Any]:
-    """One browser for all tests."""
-    with browser() as made:
-        yield made
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from tests.serve.conftest import TOKEN
 from tests.serve.studio.hands import Visitor, drop, visitor
-from tests.serve.studio.pages import browser, chromium
+from tests.serve.studio.pages import chromium
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(chromium() is None, reason="no chromium is here")]
 
@@ -38,20 +38,6 @@ WATCH = """window.previews = new Set(); new MutationObserver(() => {
   if (shown) window.previews.add(shown.src);
 }).observe(document.body, { subtree: true, childList: true, attributes: true });"""
 """Counts the previews that a page shows while it paints."""
-
-
-@pytest.fixture(scope="module")
-def chrome() -> Iterator[Any]:
-    """One browser for all tests of this file."""
-    with browser() as made:
-        yield made
-
-
-@pytest.fixture
-def seen(chrome: Any, studio: Any) -> Iterator[Visitor]:
-    """The operator, new to this browser."""
-    with visitor(chrome, studio.url, TOKEN) as made:
-        yield made
 
 
 def place(page: Any) -> str:

@@ -10,7 +10,7 @@ import pytest
 from tests.serve.conftest import TOKEN
 from tests.serve.studio.canvases import Canvas, easel
 from tests.serve.studio.conftest import Studio
-from tests.serve.studio.pages import browser, chromium
+from tests.serve.studio.pages import chromium
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(chromium() is None, reason="no chromium is here")]
 
@@ -36,12 +36,6 @@ NO_STEPS = """() => {
   };
 }"""
 """A database in which there is room for pictures only."""
-
-
-@pytest.fixture(scope="module")
-def chrome() -> Iterator[Any]:
-    with browser() as made:
-        yield made
 
 
 @pytest.fixture

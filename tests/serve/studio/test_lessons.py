@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.serve.studio.conftest import TOKEN, Studio
 from tests.serve.studio.hands import Visitor, drop, visitor
-from tests.serve.studio.pages import browser, chromium
+from tests.serve.studio.pages import chromium
 
 pytest.importorskip("torch")
 pytest.importorskip("diffusers")
@@ -23,12 +23,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(chromium() is None, reason="n
 PATIENCE = 240_000
 FEW = {"Steps": "30", "Pictures of the class": "3", "Beside other things": "0", "Steps between sheets": "10"}
 FEW |= {"Sample pictures": "2", "Pictures a step": "2"}
-
-
-@pytest.fixture(scope="module")
-def chrome() -> Iterator[Any]:
-    with browser() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

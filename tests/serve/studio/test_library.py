@@ -12,7 +12,7 @@ from PIL import Image
 from tests.serve.conftest import TOKEN
 from tests.serve.studio.conftest import picture
 from tests.serve.studio.hands import Visitor, drop, visitor
-from tests.serve.studio.pages import browser, chromium
+from tests.serve.studio.pages import chromium
 
 from fantascope.adapter import Adapter
 from fantascope.spec import Licence
@@ -22,13 +22,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(chromium() is None, reason="n
 API = "/v1/fantascope"
 MANY = 64
 """More pictures than one page of the list has."""
-
-
-@pytest.fixture(scope="module")
-def chrome() -> Iterator[Any]:
-    """One browser for all tests of this file."""
-    with browser() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

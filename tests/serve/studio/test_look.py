@@ -11,19 +11,12 @@ import pytest
 from PIL import Image
 from tests.serve.own.test_search import drawn
 from tests.serve.studio.hands import Visitor, drop, visitor
-from tests.serve.studio.pages import browser, chromium
+from tests.serve.studio.pages import chromium
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(chromium() is None, reason="no chromium is here")]
 
 API = "/v1/fantascope"
 SHAPES = [(form, colour) for form in ("ellipse", "rectangle", "polygon") for colour in ("red", "blue", "green")]
-
-
-@pytest.fixture(scope="module")
-def chrome() -> Iterator[Any]:
-    """One browser for all tests of this file."""
-    with browser() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.serve.conftest import TOKEN
 from tests.serve.studio.hands import Visitor, visitor
-from tests.serve.studio.pages import browser, chromium
+from tests.serve.studio.pages import chromium
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(chromium() is None, reason="no chromium is here")]
 
@@ -33,13 +33,6 @@ FOCUSED = """() => {
   const name = one.getAttribute('aria-label') || one.textContent.trim().slice(0, 40) || one.id || one.className;
   return `${one.tagName} ${name}`;
 }"""
-
-
-@pytest.fixture(scope="module")
-def chrome() -> Iterator[Any]:
-    """One browser for all tests."""
-    with browser() as made:
-        yield made
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from fantascope.adapter import find_adapter
 from fantascope.errors import AccessDenied, FantascopeError, NotFound, UnknownName
-from fantascope.personal.asked import MOST_SENT, NOT_OF_LESSONS, Personalise
+from fantascope.personal.asked import METHODS, MOST_SENT, NOT_OF_LESSONS, Personalise
 from fantascope.serve.kit import Server, caller_of, key_of, off, priority_of, server_of
 from fantascope.serve.lessons import LEARNING
 from fantascope.serve.operations import operator_of
@@ -107,7 +107,7 @@ async def options(http: Http, caller: Caller = Depends(caller_of)) -> LessonsSha
 
 
 def _base(spec: Spec, operator: bool) -> BaseShape:
-    from fantascope.personal.lesson import METHODS, defaults_of
+    from fantascope.personal.lesson import defaults_of
 
     allowed = [name for name in METHODS if operator or name != "dreambooth"]
     told = {name: found for name in allowed if (found := defaults_of(spec, name))}

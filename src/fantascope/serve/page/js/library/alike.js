@@ -4,7 +4,7 @@ import { go } from "../app.js";
 import { api } from "../api.js";
 import { addWords, number, t } from "../i18n.js";
 import { html, useEffect, useState } from "../lib.js";
-import { Button, dropFiles, Icon, pickFiles, Picture } from "../parts.js";
+import { Button, dropFiles, FilePreview, Icon, pickFiles, Picture } from "../parts.js";
 import { query } from "./find.js";
 
 addWords({
@@ -91,7 +91,7 @@ export function LookPick({ onFile }) {
 export function Asked({ like, alike, onClose, onCheck }) {
   const name = like.file?.name?.slice(0, 60);
   return html`<section class="card lb-asked" aria-labelledby="lb-asked">
-    ${like.id ? html`<${Picture} id=${like.id} side=${120} alt=${t("library.alike")} onClick=${() => go(`picture/${like.id}`)} />` : html`<${Preview} file=${like.file} />`}
+    ${like.id ? html`<${Picture} id=${like.id} side=${120} alt=${t("library.alike")} onClick=${() => go(`picture/${like.id}`)} />` : html`<${FilePreview} file=${like.file} alt="" class="lb-preview" />`}
     <div class="lb-asked-words">
       <h2 id="lb-asked">${name ? t("library.alikeFile", { name }) : t("library.alike")}</h2>
       <p class="help">${t("library.alikeHelp")}</p>
@@ -113,14 +113,4 @@ function said({ entries, unseen, state, error }) {
 /** How far a picture is from the one that was asked with. */
 export function distanceOf(entry) {
   return t("library.distance", { n: number(entry.distance, 2) });
-}
-
-function Preview({ file }) {
-  const [url, show] = useState(null);
-  useEffect(() => {
-    const made = URL.createObjectURL(file);
-    show(made);
-    return () => URL.revokeObjectURL(made);
-  }, [file]);
-  return url && html`<img class="lb-preview" src=${url} alt="" />`;
 }

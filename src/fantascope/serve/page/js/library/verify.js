@@ -4,7 +4,7 @@ import { go } from "../app.js";
 import { api, thumbUrl, upload } from "../api.js";
 import { number, t } from "../i18n.js";
 import { html, useEffect, useState } from "../lib.js";
-import { Button, dropFiles, ErrorNote, Icon, pickFiles, Picture, Said } from "../parts.js";
+import { Button, dropFiles, ErrorNote, FilePreview, Icon, pickFiles, Picture, Said } from "../parts.js";
 
 const ICONS = { holds: "check", absent: "minus", fails: "warning", unknown: "help" };
 const LICENCE = "licence ";
@@ -68,7 +68,7 @@ function Report({ file }) {
     <header>
       <${Icon} name=${{ ok: "shield", bad: "warning", empty: "help" }[verdict]} size=${28} />
       <div><h2 id="vf-verdict" role="status">${t(`verify.${verdict}`)}</h2><p class="vf-name">${file.name}</p></div>
-      <${Preview} file=${file} />
+      <${FilePreview} file=${file} alt=${file.name} class="vf-preview" />
     </header>
     <h3>${t("verify.checks")}</h3>
     <dl class="vf-checks">${claims.map((one) => html`<${Check} key=${one.name} check=${one} name=${named(one.name)} />`)}</dl>
@@ -89,17 +89,6 @@ function Check({ check, name }) {
     <dt><${Icon} name=${ICONS[check.verdict]} size=${18} /><span>${name}</span><span class="vf-verdict">${t(`verify.${check.verdict}`)}</span></dt>
     <dd><${Said} text=${check.text} /></dd>
   </div>`;
-}
-
-/** The file itself, where the browser can show it. */
-function Preview({ file }) {
-  const [url, show] = useState(null);
-  useEffect(() => {
-    const made = URL.createObjectURL(file);
-    show(made);
-    return () => URL.revokeObjectURL(made);
-  }, [file]);
-  return url && html`<img class="vf-preview" src=${url} alt=${file.name} onError=${() => show(null)} />`;
 }
 
 /** Where the file is in the gallery; if it is not, it may be kept. */

@@ -50,6 +50,17 @@ export function Picture({ id, side = 256, alt, onClick, selected, actions, width
   </figure>`;
 }
 
+/** A file of this machine, where the browser can show it. */
+export function FilePreview({ file, alt, class: kind }) {
+  const [url, show] = useState(null);
+  useEffect(() => {
+    const made = URL.createObjectURL(file);
+    show(made);
+    return () => URL.revokeObjectURL(made);
+  }, [file]);
+  return url && html`<img class=${kind} src=${url} alt=${alt} onError=${() => show(null)} />`;
+}
+
 /** A grid of pictures; arrow keys go from one to the next. label: what it holds. min: least width of a column, pixels. */
 export function Grid({ label, min = 180, children, class: more = "" }) {
   const box = useRef(null);
