@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from pathlib import Path
 
@@ -320,9 +321,14 @@ LONG = {
 
 
 def _seconds(policy: Policy, text: str, field: str) -> float:
-    start = time.process_time()
-    policy.check_text(text, field=field, embed=None)
-    return time.process_time() - start
+    """Return the processor time of one judgement; the collector, which walks everything that tests hold, waits."""
+    gc.disable()
+    try:
+        start = time.process_time()
+        policy.check_text(text, field=field, embed=None)
+        return time.process_time() - start
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("name", LONG)
@@ -330,10 +336,11 @@ def _seconds(policy: Policy, text: str, field: str) -> float:
 def test_time_is_linear_in_the_text(policy: Policy, name: str, field: str) -> None:
     """Eight times the text takes eight times as long, where a search that starts again at every word takes 64 times.
 
-    Processor time of one run against another, so a slow machine changes nothing.
+    Processor time of one run against another, so a slow machine changes nothing; one good run of five will do, as a busy
+    one may disturb any, and none makes 64 times into 25.
     """
     eighth = min(_seconds(policy, LONG[name][: LONGEST // 8], field) for _ in range(3))
-    assert _seconds(policy, LONG[name], field) < 25 * max(eighth, 0.005)
+    assert any(_seconds(policy, LONG[name], field) < 25 * max(eighth, 0.005) for _ in range(5))
 
 
 def test_a_long_list_is_embedded_in_bounded_pieces(policy: Policy) -> None:
