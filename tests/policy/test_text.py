@@ -336,8 +336,8 @@ def _seconds(policy: Policy, text: str, field: str) -> float:
 def test_time_is_linear_in_the_text(policy: Policy, name: str, field: str) -> None:
     """Eight times the text takes eight times as long, where a search that starts again at every word takes 64 times.
 
-    Processor time of one run against another, so a slow machine changes nothing; one good run of five will do, as a busy
-    one may disturb any, and none makes 64 times into 25.
+    Processor time of one run against another, so a slow machine changes nothing. One good run of five will do: a busy
+    machine may disturb any, and none makes 64 times into 25.
     """
     eighth = min(_seconds(policy, LONG[name][: LONGEST // 8], field) for _ in range(3))
     assert any(_seconds(policy, LONG[name], field) < 25 * max(eighth, 0.005) for _ in range(5))
