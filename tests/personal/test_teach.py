@@ -36,6 +36,7 @@ from fantascope.errors import (  # noqa: E402
     Unsupported,
 )
 from fantascope.personal.lesson import Lesson, defaults_of, resolved  # noqa: E402
+from fantascope.personal.school import config_of  # noqa: E402
 from fantascope.personal.teach import Learning, Note, Progress, Sheet, Taught, teach  # noqa: E402
 from fantascope.request import Applied  # noqa: E402
 from fantascope.settings import Settings  # noqa: E402
@@ -92,6 +93,14 @@ def painted(settings: Settings, **fields: Any) -> np.ndarray:
         asked = Imagine(**({"prompt": "a pomo robot", "model": "small", "seed": 3, "engine": "latent"} | fields))
         (made,) = (event for event in studio.run(asked) if isinstance(event, Artifact))
         return np.asarray(made.image().convert("RGB"), np.float32)
+
+
+@pytest.mark.parametrize(("asked", "device"), [(None, "cpu"), (None, "cuda:0"), ("bf16", "cpu"), ("fp32", "cuda:0")])
+def test_a_lesson_computes_as_asked_or_as_its_device_is_quicker(asked: str | None, device: str) -> None:
+    told = resolved(Lesson((Path("x"),), "pomo", "robot", precision=asked, **SAID), SPECS["embedded"])
+    wide = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+    quicker = "bf16" if wide or device != "cpu" else "fp32"
+    assert config_of(told, device, []).autocast is ((asked or quicker) == "bf16")
 
 
 @pytest.mark.parametrize("family", list(BUILD))

@@ -89,7 +89,9 @@ class Personalise(Request):
         None, ge=0.1, le=10, allow_inf_nan=False, description="below 1, noisy times are learnt more often"
     )
     optimiser: Optimiser | None = Field(None, description=", ".join(OPTIMISERS))
-    precision: Precision | None = Field(None, description=f"{' or '.join(PRECISIONS)}; bf16 is autocast")
+    precision: Precision | None = Field(
+        None, description=f"{' or '.join(PRECISIONS)} (autocast); what the device is quicker in if not given"
+    )
     checkpointing: bool = Field(False, description="less memory, more time")
     seed: int = Field(0, ge=0, le=MAX_SEED, description="seeds weights, noise and grounds")
     pictures: int | None = Field(None, ge=1, le=100_000, description="steps between two sheets of fixed prompts")

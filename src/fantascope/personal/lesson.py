@@ -12,7 +12,7 @@ from fantascope.request import Request, Text
 from fantascope.spec import Spec
 
 _LESSON: dict[str, Any] = {"ema": 0.0, "warmup": 20, "cooldown": 0.3, "decay": 0.0, "gamma": 0.0, "dropped": 0.0}
-_LESSON |= {"lean": 1.0, "optimiser": "adamw", "precision": "bf16", "variants": 1, "prior": 1.0, "text": False}
+_LESSON |= {"lean": 1.0, "optimiser": "adamw", "variants": 1, "prior": 1.0, "text": False}
 _LESSON |= {"companions": 0}
 _PHOTOS: dict[str, Any] = _LESSON | {"batch": 1, "class_batch": 1, "class_pictures": 100, "pictures": 100, "save": 100}
 _DRAWN: dict[str, Any] = _LESSON | {"batch": 4, "class_batch": 2, "class_pictures": 24, "pictures": 100, "save": 50}
@@ -69,7 +69,7 @@ class Lesson:
         companions: Pictures made of the subject beside other things that the base paints, if it can be cut out.
         lean, gamma, dropped: See `train.personal.learn.PersonalConfig`.
         optimiser: adamw, muon or adamw8bit.
-        precision: Of the computation: bf16 (autocast) or fp32.
+        precision: Of the computation: bf16 (autocast) or fp32; what the device is quicker in if not given.
         checkpointing: Less memory, more time.
         device: cpu, cuda …
         run: Folder of state, log and sheets.

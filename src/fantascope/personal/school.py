@@ -23,6 +23,7 @@ from fantascope.prompt.english import with_article
 from fantascope.request import Applied, Imagine
 from fantascope.spec import Spec, keep_spec
 from fantascope.train.fit import FitConfig, choose_device, load_weights
+from fantascope.train.optim import quick_in_bfloat16
 from fantascope.train.personal.base import Base, open_base, windows_of
 from fantascope.train.personal.learn import PersonalConfig, Shot, encode_shots, train_personal
 from fantascope.train.personal.optim import optimiser_of
@@ -70,7 +71,7 @@ def run_lesson(
     steps = load_weights(learner.model, run)
     told = {**facts, "steps": steps, "seed": lesson.seed, "optimiser": lesson.optimiser, "rate": lesson.rate}
     told |= {"rank": lesson.rank, "alpha": lesson.alpha, "targets": lesson.targets, "prior": lesson.prior}
-    told |= {"dora": lesson.dora, "companions": lesson.companions}
+    told |= {"precision": "bf16" if config.autocast else "fp32", "dora": lesson.dora, "companions": lesson.companions}
     told = {name: value for name, value in told.items() if value is not None} | {"fantascope": __version__}
     grid = run / "samples.png"
     sheet(base, learner, prompts).save(grid)
@@ -138,7 +139,7 @@ def config_of(lesson: Lesson, device: str, data: Any) -> PersonalConfig:
         dropped=told.dropped,
         tokens=told.tokens if lesson.method == "textual-inversion" else 1,
         checkpointing=told.checkpointing,
-        autocast=told.precision == "bf16",
+        autocast=told.precision == "bf16" or (told.precision is None and quick_in_bfloat16(device)),
     )
 
 

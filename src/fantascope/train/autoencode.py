@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from fantascope.train.checkpoint import ENCODER, WEIGHTS, borrow, hash_tensors, read_module, write_module
 from fantascope.train.fit import Batch, Batches, FitConfig, FitEvent, fit, load_weights
 from fantascope.train.latents import centre_latents
-from fantascope.train.parts import autoencoder, place
+from fantascope.train.parts import autocast, autoencoder, place
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def train_autoencoder(config: AutoencoderConfig, run: Path, batches: Batches) ->
 
     def loss(batch: Batch, source: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         picture = batch["picture"].contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device.type):
             spread = model.encode(picture).latent_dist
             latent = spread.mean.float() + spread.std.float() * _normal(spread.mean, source)
             latent = latent + config.noise * _spread(latent) * _normal(latent, source)
@@ -114,7 +114,7 @@ def train_decoder(config: AutoencoderConfig, run: Path, batches: Batches, folder
 
     def loss(batch: Batch, source: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         picture = batch["picture"].contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device.type):
             with torch.no_grad():
                 latent = model.encode(picture).latent_dist.mean.float()
             level = config.noise * torch.rand(len(picture), 1, 1, 1, generator=source).to(device)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from fantascope.train.checkpoint import WEIGHTS, borrow, hash_tensors
 from fantascope.train.fit import Batch, FitConfig, FitEvent, fit
 from fantascope.train.latents import Pool
-from fantascope.train.parts import denoiser, place, quiet, schedule
+from fantascope.train.parts import autocast, denoiser, place, quiet, schedule
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def train_base(config: BaseConfig, run: Path, pool: Pool) -> Iterator[FitEvent]:
         alpha, sigma = (table[times].view(-1, 1, 1, 1) for table in (alphas, sigmas))
         noisy = (alpha * latent + sigma * noise).contiguous(memory_format=torch.channels_last)
         wanted = alpha * noise - sigma * latent
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device.type):
             guess = model(noisy, times, text).sample
         return nn.functional.mse_loss(guess.float(), wanted), {}
 
@@ -98,7 +98,7 @@ def sample(
     latent = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
     both = torch.cat([empty.expand_as(text), text])
     for time in rule.timesteps:
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             free, bound = model(torch.cat([latent, latent]), time, both).sample.float().chunk(2)
         guess = free + guidance * (bound - free)
         level = bound.std(dim=(1, 2, 3), keepdim=True) / guess.std(dim=(1, 2, 3), keepdim=True)

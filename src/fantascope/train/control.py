@@ -35,7 +35,7 @@ from fantascope.train.checkpoint import WEIGHTS, borrow, hash_tensors, hash_weig
 from fantascope.train.fit import Batch, FitConfig, FitEvent, fit, load_weights
 from fantascope.train.latents import Pool
 from fantascope.train.onnxgraph import read_json
-from fantascope.train.parts import place
+from fantascope.train.parts import autocast, place
 
 KINDS: tuple[str, ...] = ("canny", "hough", "softedge", "scribble", "segmentation", "depth", "pose")
 """Kinds of the embedded control network, in the order of their planes. `sketch`, `fake_scribble` and `xdog` are drawn
@@ -200,7 +200,7 @@ def controlled(
 ) -> Tensor:
     """What the UNet says under a map, (B, C, h, w) float32, computed under bfloat16 autocast; `given` is as
     `conditioning` returns it."""
-    with torch.autocast(x.device.type, torch.bfloat16):
+    with autocast(x.device.type):
         noisy = x.contiguous(memory_format=torch.channels_last)
         down, mid = control(
             noisy,

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fantascope.train.fit import Batch, Batches, FitConfig, FitEvent, fit, load_weights
-from fantascope.train.optim import quick_in_bfloat16
+from fantascope.train.parts import autocast
 
 SIDE = 128
 CELL = 8
@@ -140,7 +140,7 @@ def detector_loss(
 ) -> tuple[Tensor, dict[str, float]]:
     """Heat map, box, kind and colour; each thing is asked for at its own cell and at one beside it."""
     picture = batch["picture"].permute(0, 3, 1, 2).float() / 127.5 - 1
-    with torch.autocast("cpu", torch.bfloat16, enabled=quick_in_bfloat16()):
+    with autocast():
         out = net(picture.contiguous(memory_format=torch.channels_last))
     out = out.float()
     boxes, there = batch["box"], batch["kind"] >= 0

@@ -45,7 +45,7 @@ from fantascope.train.fit import Batch, FitConfig, FitEvent, fit, load_weights
 from fantascope.train.latents import SHARDS, made_of, store
 from fantascope.train.lowrank import low_rank, write_delta
 from fantascope.train.onnxgraph import read_json
-from fantascope.train.parts import quicken
+from fantascope.train.parts import autocast, quicken
 from fantascope.train.text import encode_text, load_text_encoder
 
 INDEX = "levels.safetensors"
@@ -183,7 +183,7 @@ def _network(model: UNet2DConditionModel, states: Tensor) -> Network:
 
 def velocity(model: UNet2DConditionModel, x: Tensor, times: Tensor, states: Tensor) -> Tensor:
     """What a UNet says, in float32, computed under bfloat16 autocast."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast():
         said: Tensor = model(x.contiguous(memory_format=torch.channels_last), times, states).sample
     return said.float()
 

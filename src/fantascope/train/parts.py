@@ -9,6 +9,8 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
+from fantascope.train.optim import quick_in_bfloat16
+
 SCHEDULE: dict[str, Any] = {
     "num_train_timesteps": 1000,
     "beta_schedule": "scaled_linear",
@@ -64,6 +66,11 @@ def denoiser(widths: tuple[int, ...] = (64, 128, 192), text: int = 384, channels
         attention_head_dim=8,
         norm_num_groups=32,
     )
+
+
+def autocast(kind: str = "cpu") -> torch.autocast:
+    """bfloat16 autocast for a kind of device; on a CPU that is slow in bfloat16 it changes nothing."""
+    return torch.autocast(kind, torch.bfloat16, enabled=quick_in_bfloat16(kind))
 
 
 def quiet(model: UNet2DConditionModel) -> None:

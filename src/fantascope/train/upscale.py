@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from fantascope.train.autoencode import psnr, reconstruction
 from fantascope.train.checkpoint import WEIGHTS, hash_tensors, read_module
 from fantascope.train.fit import Batch, Batches, FitConfig, FitEvent, fit
-from fantascope.train.parts import autoencoder
+from fantascope.train.parts import autocast, autoencoder
 
 SCALE = 4
 
@@ -85,7 +85,7 @@ def train_upscaler(config: UpscalerConfig, run: Path, batches: Batches, folder: 
     def loss(batch: Batch, source: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         small, large = batch["small"], batch["large"]
         half = len(small) // 2
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), autocast():
             latent = frozen.encode(small[:half]).latent_dist.mean.float()
             level = config.latent_noise * torch.rand(half, 1, 1, 1, generator=source)
             latent = latent + level * torch.randn(latent.shape, generator=source)
@@ -93,7 +93,7 @@ def train_upscaler(config: UpscalerConfig, run: Path, batches: Batches, folder: 
             spoiled = torch.cat([redone, _spoil(small[half:], config, source)])
         low, high = _pieces(spoiled, large, config, source)
         low = low.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             guess = model(low).float()
         return reconstruction(guess, high, 1.0), {"psnr": psnr(guess, high)}
 
