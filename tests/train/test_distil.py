@@ -194,6 +194,23 @@ def test_the_file_holds_the_student(folder: Path) -> None:
     assert (found - wanted).norm() < 5e-3 * scale
 
 
+def test_a_run_goes_on_from_the_factors_of_an_earlier_version(
+    folder: Path, paths: Trajectories, tmp_path: Path
+) -> None:
+    earlier = _random_delta(folder)
+    old = shutil.copy(folder / FEW, tmp_path / "old.safetensors")
+    still = FewConfig(FitConfig(1, 4, 0.0, warmup=1, decay=0.0, ema=0.0), NUMBERS, start=old)
+    list(distil.train_few(still, tmp_path / "run", folder, paths))
+    started = distil.student(folder, NUMBERS)
+    load_weights(started, tmp_path / "run")
+    given = torch.randn(1, 4, 8, 8), torch.tensor([500]), torch.randn(1, 32, 32)
+    with torch.no_grad():
+        wanted, plain = earlier(*given).sample, distil.student(folder, NUMBERS)(*given).sample
+        assert (started(*given).sample - wanted).norm() < 5e-3 * (wanted - plain).norm()
+    with pytest.raises(InvalidValue, match="numbers"):
+        next(distil.train_few(FewConfig(FIT, NUMBERS // 2, start=old), tmp_path / "new", folder, paths))
+
+
 def test_ranks_keep_to_the_budget() -> None:
     def size(numbers: int) -> tuple[int, int]:
         model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.GroupNorm(2, 8), torch.nn.Linear(8, 2))

@@ -291,6 +291,9 @@ def distil(
     checkpoint: Checkpoint,
     pool: Annotated[Path, typer.Option(help="folder of trajectories, from `fantascope train trajectories`")],
     run: Run,
+    start: Annotated[
+        Path | None, typer.Option(help="file of such factors to start from, as of an earlier version's unet/few")
+    ] = None,
     steps: Steps = 800,
     batch: Batch = 32,
     rate: Rate = 2e-3,
@@ -330,7 +333,7 @@ def distil(
         save_every=save,
         data=paths.data,
     )
-    follow(train_few(FewConfig(fit, numbers, own), run, checkpoint, paths), "distil", steps, run, as_json)
+    follow(train_few(FewConfig(fit, numbers, own, start), run, checkpoint, paths), "distil", steps, run, as_json)
     path, graph = write_few(run, checkpoint, numbers), export_few(checkpoint)
     record(checkpoint, read_ledger)
     model = student(checkpoint, numbers)

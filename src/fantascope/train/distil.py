@@ -43,7 +43,7 @@ from fantascope.spec import FEW
 from fantascope.train.checkpoint import WEIGHTS, hash_tensors
 from fantascope.train.fit import Batch, FitConfig, FitEvent, fit, load_weights
 from fantascope.train.latents import SHARDS, made_of, store
-from fantascope.train.lowrank import low_rank, write_delta
+from fantascope.train.lowrank import low_rank, read_delta, write_delta
 from fantascope.train.onnxgraph import read_json
 from fantascope.train.parts import autocast, quicken
 from fantascope.train.text import encode_text, load_text_encoder
@@ -293,11 +293,13 @@ class FewConfig:
         fit: The loop's settings.
         numbers: How many numbers all low-rank factors together may hold: twice as many bytes in float16.
         own: Share of the inputs after the first step that the student makes itself.
+        start: File of such factors to start from, of this UNet or of one that it went on from; without it from nothing.
     """
 
     fit: FitConfig
     numbers: int = 1_450_000
     own: float = 0.5
+    start: Path | None = None
 
 
 def student(folder: Path, numbers: int) -> UNet2DConditionModel:
@@ -311,13 +313,15 @@ def train_few(config: FewConfig, run: Path, folder: Path, paths: Trajectories) -
     """Train low-rank factors for the UNet of a checkpoint folder on the steps of trajectories.
 
     Raises:
-        InvalidValue: Another UNet painted them.
+        InvalidValue: Another UNet painted them, or the file to start from has other factors.
     """
     unet = hash_tensors(folder / "unet" / WEIGHTS)
     if paths.unet != unet:
         raise InvalidValue(f"The trajectories were painted by another UNet than {folder / 'unet'}.", param="pool")
     torch.manual_seed(config.fit.seed)
     model = student(folder, config.numbers)
+    if config.start is not None:
+        read_delta(model, config.start)
 
     def loss(batch: Batch, source: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         step, text = batch["step"], batch["text"].float()
@@ -337,6 +341,8 @@ def train_few(config: FewConfig, run: Path, folder: Path, paths: Trajectories) -
         "numbers": config.numbers,
         "own": config.own,
     }
+    if config.start is not None:
+        also["start"] = hash_tensors(config.start)
     return fit(model, loss, partial(paths.batches, config.fit.batch), config.fit, run, also)
 
 

@@ -10,6 +10,7 @@ al., "Navigating text-to-image customization: from LyCORIS fine-tuning to model 
 from __future__ import annotations
 
 import hashlib
+from math import prod
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from fantascope.engines.lora import BASE, DOWN, PREFIX, UP
+from fantascope.engines.safefile import SafeFile
 from fantascope.errors import InvalidValue
 
 LAYERS = (nn.Linear, nn.Conv2d)
@@ -63,6 +65,36 @@ def low_rank(model: nn.Module, numbers: int) -> int:
     for layer, shape in zip(layers, shapes, strict=True):
         parametrize.register_parametrization(layer, "weight", LowRank(layer.weight, min(rank, *shape)))
     return rank
+
+
+@torch.no_grad()
+def read_delta(model: nn.Module, path: Path) -> None:
+    """Set the factors of a model to those of a file that `write_delta` wrote, for this network or one of its shapes.
+
+    Args:
+        model: A UNet after `low_rank`, changed in place.
+        path: Of the file.
+
+    Raises:
+        InvalidValue: It has other layers, or factors of another rank.
+        BrokenModelFile, UnsafeModelFile, ModelNotFound: It cannot be read.
+    """
+    file = SafeFile.open(path)
+    for name, layer in model.named_modules():
+        if not isinstance(layer, LAYERS):
+            continue
+        factors = layer.get_submodule("parametrizations.weight.0")
+        assert isinstance(factors, LowRank)
+        for factor, ending in ((factors.down, DOWN), (factors.up, UP)):
+            entry = file.tensors.get(f"{PREFIX}{name}{ending}")
+            if entry is None or entry.shape[0] != len(factor) or prod(entry.shape) != factor.numel():
+                said = "no factors" if entry is None else f"factors of shape {tuple(entry.shape)}"
+                raise InvalidValue(
+                    f"{path} has {said} for {name}, where {tuple(factor.shape)} are to be trained.",
+                    param="start",
+                    hint="Give the --numbers that the file was made with, or no --start.",
+                )
+            factor.copy_(factor.new_tensor(file.read(f"{PREFIX}{name}{ending}")).view_as(factor))
 
 
 def write_delta(model: nn.Module, base: Path, path: Path) -> None:
