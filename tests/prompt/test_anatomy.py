@@ -82,6 +82,11 @@ TEXT = st.lists(
             {"subject": "a red cat", "medium": "oil painting", "lighting": "warm light"},
         ),
         ("a castle at night", {"subject": "a castle", "lighting": "at night"}),
+        ("a castle by the sea", {"subject": "a castle by the sea"}),
+        ("a boat by a river by claude monet", {"subject": "a boat by a river", "artist": "claude monet"}),
+        ("a frog by the Brothers Grimm", {"subject": "a frog", "artist": "the Brothers Grimm"}),
+        ("two cats by candlelight", {"subject": "two cats", "lighting": "by candlelight"}),
+        ("a city by night, watercolor", {"subject": "a city by night", "medium": "watercolor"}),
         ("a dog by Claude Monet", {"subject": "a dog", "artist": "Claude Monet"}),
         ("a dog, in the style of impressionism", {"subject": "a dog", "style": "in the style of impressionism"}),
         (

@@ -35,6 +35,12 @@ JUDGED = ("website", "resolution", "lighting", "colour", "medium", "style", "det
 _BY = re.compile(
     r"(?:(?:painted|drawn|made|illustrated) )?(?:by|in the style of|in the manner of|after|à la) (.+)", re.I
 )
+_NOBODY = re.compile(
+    r"(?i:an?|the|some|his|her|its|their|my|our|your|this|that|one|two|three|four|several|many) (?![A-Z])"
+    r"|(?i:night|day|hand|land|sea|water|air|road|rail|train|tram|bus|car|boat|ship|plane|bike|bicycle|foot|rain|dark)$"
+)
+"""What is no name behind `by` or `after`: `the sea` (but `the Brothers Grimm` is one), `night`, `train`."""
+
 _SITE = re.compile(r"(?:(?:trending|featured|popular|posted|seen) on|from|on) (.+)", re.I)
 _OF = re.compile(r"\s+of\s+(?=\S)", re.I)
 _TAIL = re.compile(r"\s+(?=(?:in|by|at|under|with|on|painted|drawn|illustrated|trending)\s)", re.I)
@@ -180,8 +186,10 @@ class Lexicon:
         site = _SITE.fullmatch(low)
         if site and self._known.get(site[1]) == "website":
             return "website"
-        if _BY.fullmatch(low):
-            return "style" if _style_of(low, self) else "artist"
+        by = _BY.fullmatch(" ".join(phrase.split()))
+        if by:
+            lit = self._known.get(by[1].lower()) == "lighting"
+            return "style" if _style_of(low, self) else "lighting" if lit else "" if _NOBODY.match(by[1]) else "artist"
         last = bare.split()[-1] if bare else ""
         ends = next((part for part in JUDGED if last in self.parts[part].ends), "")
         if ends and (_JOINING & set(bare.split()) or len(bare.split()) > 4):
