@@ -44,6 +44,7 @@ from fantascope.train.control_watch import Watch, watched  # noqa: E402
 from fantascope.train.export import export_control, export_graphs  # noqa: E402
 from fantascope.train.fit import FitConfig  # noqa: E402
 from fantascope.train.latents import Pool, write_pool  # noqa: E402
+from fantascope.train.parts import autocast  # noqa: E402
 from fantascope.train.report import read_log  # noqa: E402
 
 SIDE = tiny.SIDE
@@ -128,7 +129,7 @@ def test_an_untrained_network_changes_nothing(folder: Path) -> None:
     unet = open_unet(folder)
     model = branch(unet, KINDS, SMALL)
     x, times, text = torch.randn(2, 4, 8, 8), torch.tensor([10, 900]), torch.randn(2, 32, 32)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), autocast():
         plain = unet(x.contiguous(memory_format=torch.channels_last), times, text).sample.float()
     with torch.no_grad():
         said = controlled(unet, model, x, times, text, torch.rand(2, 3 + len(KINDS), SIDE, SIDE))
