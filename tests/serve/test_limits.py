@@ -29,6 +29,8 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         "3",
         "--most-bytes",
         "100000",
+        "--streams",
+        "2",
         "--paused",
         "--log-prompts",
     )
@@ -178,3 +180,26 @@ def test_paths_of_this_machine_stay_here(strict: Running) -> None:
         assert reply.status_code in (400, 404)
         assert str(strict.home) not in reply.text
         assert "root:" not in reply.text
+
+
+def test_an_account_has_so_many_streams_open_and_gets_one_back_when_it_closes_one(strict: Running) -> None:
+    with strict.client() as client:
+        job = client.post("/v1/fantascope/imagine", json={"model": "echo", "prompt": "watched"}).json()["id"]
+        path = f"/v1/fantascope/jobs/{job}/events"
+        with client.stream("GET", path) as first:
+            told = first.iter_lines()  # kept: a response whose lines nobody can read any more is hung up
+            assert first.status_code == 200 and next(told)
+            with client.stream("GET", path) as second:
+                also = second.iter_lines()
+                assert next(also)
+                refused = client.get(path)
+                assert refused.status_code == 429 and "2 may be" in refused.json()["error"]["message"]
+                assert int(refused.headers["retry-after"]) >= 1
+        end = time.monotonic() + 30
+        while True:
+            with client.stream("GET", path) as again:
+                if again.status_code == 200:
+                    break
+            assert time.monotonic() < end, "what was closed still counts"
+            time.sleep(0.2)
+        assert client.post(f"/v1/fantascope/jobs/{job}/cancel").status_code == 200

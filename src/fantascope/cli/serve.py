@@ -44,6 +44,7 @@ def serve(
     most_bytes: Annotated[int, typer.Option("--most-bytes", help="of one request")] = 0,
     rate: Annotated[int, typer.Option("--rate", help="requests a minute of one account; 0 for no limit")] = -1,
     waiting: Annotated[int, typer.Option("--waiting", help="jobs of one account that may wait or run")] = 0,
+    streams: Annotated[int, typer.Option("--streams", help="streams of events that one account may have open")] = 0,
     workers: Annotated[int, typer.Option("--workers", help="jobs that are begun at a time")] = 0,
     patience: Annotated[
         float, typer.Option("--patience", help="seconds that a head, or a byte of a body, may take")
@@ -75,6 +76,7 @@ def serve(
         "most_bytes": most_bytes or None,
         "rate": rate if rate >= 0 else None,
         "waiting": waiting or None,
+        "streams": streams or None,
         "workers": workers or None,
         "patience": patience or None,
         "grace": grace if grace >= 0 else None,

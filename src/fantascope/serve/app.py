@@ -23,7 +23,7 @@ from fantascope.errors import FantascopeError, InvalidValue, NotFound, TooMany
 from fantascope.serve import a1111, operations, own, site
 from fantascope.serve.desk import Desk
 from fantascope.serve.kit import Server
-from fantascope.serve.limits import Bodies, Names, Rate
+from fantascope.serve.limits import Bodies, Names, Rate, Streams
 from fantascope.serve.links import Links
 from fantascope.serve.metrics import Metrics
 from fantascope.serve.openai import replies as openai_replies
@@ -82,7 +82,8 @@ def create_app(studio: Studio, options: Options | None = None) -> FastAPI:
     database = studio.settings.database or None
     desk = Desk(studio, people, studio.settings.jobs, url=database, workers=told.workers, waiting=told.waiting)
     keys = studio.settings.keys
-    server = Server(studio, people, desk, Links(keys), Rate(told.rate), told, Sessions(people, keys))
+    rate, streams, sessions = Rate(told.rate), Streams(told.streams), Sessions(people, keys)
+    server = Server(studio, people, desk, Links(keys), rate, told, sessions, streams)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:

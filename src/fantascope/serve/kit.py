@@ -24,7 +24,7 @@ from fantascope.serve.desk import Desk
 from fantascope.serve.fair import PRIORITIES, Priority
 from fantascope.serve.hub import Event
 from fantascope.serve.job import Job
-from fantascope.serve.limits import Rate
+from fantascope.serve.limits import Rate, Streams
 from fantascope.serve.links import LIFE, Links
 from fantascope.serve.options import Options
 from fantascope.serve.people import Caller, People
@@ -65,6 +65,7 @@ class Server:
     rate: Rate
     options: Options
     sessions: Sessions
+    streams: Streams
 
     def studio_of(self, caller: Caller) -> Studio:
         """Return the caller's studio; its gallery holds what is theirs."""

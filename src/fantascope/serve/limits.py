@@ -6,8 +6,9 @@ import asyncio
 import re
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -54,6 +55,33 @@ class Rate:
         if left < count:
             wait = (count - left) / self._speed
             raise TooMany(f"That is more than {self._speed * 60:g} requests a minute.", after=wait)
+
+
+class Streams:
+    """How many streams of events each account has open. For one event loop; nothing is locked.
+
+    Args:
+        most: Of one account.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._open = most, Counter[str]()
+
+    def check(self, account: str) -> None:
+        """Raise `TooMany` where an account has as many open as it may."""
+        if self._open[account] >= self._most:
+            raise TooMany(f"{self._open[account]} of your streams are open; {self._most} may be.", after=5.0)
+
+    @contextmanager
+    def one(self, account: str) -> Iterator[None]:
+        """Count a stream while it is open."""
+        self._open[account] += 1
+        try:
+            yield
+        finally:
+            self._open[account] -= 1
+            if not self._open[account]:
+                del self._open[account]
 
 
 class Names:

@@ -27,6 +27,7 @@ class Options:
         most_bytes: Of one request body.
         rate: Requests a minute of one account, 0 for no limit.
         waiting: Jobs of one account that may wait or run.
+        streams: Streams of events that one account may have open.
         workers: Jobs that are begun at a time.
         patience: Seconds without a byte after which a body is given up.
         grace: Seconds that jobs get to end when the server stops.
@@ -48,6 +49,7 @@ class Options:
     most_bytes: int = 64 * MIB
     rate: int = 600
     waiting: int = 256
+    streams: int = 64
     workers: int = 16
     patience: float = 20.0
     grace: float = 20.0
@@ -74,7 +76,7 @@ class Options:
         for name in ("rate", "most_bytes"):
             if getattr(self, name) < 0:
                 raise InvalidValue(f"{name} is 0 or more.", param=name)
-        for name in ("waiting", "workers"):
+        for name in ("waiting", "workers", "streams"):
             if getattr(self, name) < 1:
                 raise InvalidValue(f"{name} is 1 or more.", param=name)
 

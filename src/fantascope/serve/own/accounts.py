@@ -71,7 +71,8 @@ async def login(http: Http, caller: Caller = Depends(caller_of)) -> Response:
 async def plans(http: Http, caller: Caller = Depends(caller_of)) -> Plans:
     """List the plans with what an account on each gets, and what this server takes of every account."""
     told = server_of(http).options
-    limits = Limits(requests_a_minute=told.rate or None, jobs=told.waiting, body_bytes=told.most_bytes)
+    rate, most = told.rate or None, told.most_bytes
+    limits = Limits(requests_a_minute=rate, jobs=told.waiting, streams=told.streams, body_bytes=most)
     return Plans(data=await off(lambda: [_plan(one) for one in read_plans().values()]), limits=limits)
 
 

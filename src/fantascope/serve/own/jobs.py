@@ -288,6 +288,7 @@ async def events(http: Http, id: str, caller: Caller = Depends(caller_of)) -> Re
     over = after == OVER if last is None else last.kind in ENDS and after == last.n
     if job.ended and over:
         return Response(status_code=204)
+    server.streams.check(caller.account)
     lost = asked is not None and not (0 < after <= (last.n if last is not None else 0))
     stream = _stream(http, server, caller, job, 0 if lost else after, lost)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -297,26 +298,27 @@ async def events(http: Http, id: str, caller: Caller = Depends(caller_of)) -> Re
 async def _stream(http: Http, server: Server, caller: Caller, job: Job, after: int, lost: bool) -> AsyncIterator[str]:
     """Yield the events of a job as text; where the client's last one is not known, its record first."""
     boot, alone = server.desk.hub.boot, server.desk.hub.last(job.id) is None and job.ended
-    if lost:
-        yield said(f"{boot}-0", "job", _record(job.public()))
-    async with aclosing(server.events(http, caller, job, after)) as told:
-        coming: asyncio.Future[Event] = asyncio.ensure_future(anext(told))
-        try:
-            while True:
-                await asyncio.wait({coming}, timeout=ALIVE)
-                if not coming.done():
-                    yield ": still here\n\n"
-                    continue
-                try:
-                    event = coming.result()
-                except StopAsyncIteration:
-                    return
-                yield said(f"{boot}-{OVER if alone else event.n}", event.kind, await _facts(event))
-                coming = asyncio.ensure_future(anext(told))
-        finally:
-            coming.cancel()
-            with CancelScope(shield=True):  # who hung up is not waited for, but the generator has to stand still
-                await asyncio.wait({coming})
+    with server.streams.one(caller.account):
+        if lost:
+            yield said(f"{boot}-0", "job", _record(job.public()))
+        async with aclosing(server.events(http, caller, job, after)) as told:
+            coming: asyncio.Future[Event] = asyncio.ensure_future(anext(told))
+            try:
+                while True:
+                    await asyncio.wait({coming}, timeout=ALIVE)
+                    if not coming.done():
+                        yield ": still here\n\n"
+                        continue
+                    try:
+                        event = coming.result()
+                    except StopAsyncIteration:
+                        return
+                    yield said(f"{boot}-{OVER if alone else event.n}", event.kind, await _facts(event))
+                    coming = asyncio.ensure_future(anext(told))
+            finally:
+                coming.cancel()
+                with CancelScope(shield=True):  # who hung up is not waited for, but the generator has to stand still
+                    await asyncio.wait({coming})
 
 
 def _record(facts: dict[str, Any]) -> dict[str, Any]:

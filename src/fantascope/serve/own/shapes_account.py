@@ -57,6 +57,7 @@ class Limits(Shape):
 
     requests_a_minute: int | None
     jobs: int = Field(description="that may wait or run")
+    streams: int = Field(description="of events that may be open")
     body_bytes: int
 
 
