@@ -13,10 +13,6 @@ from tests.homes import lend
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-# Workers share the cores: with as many threads each as there are cores, torch's threads wait for one another.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 # A run must not fail by luck: the same examples every time, unless `--hypothesis-profile explore` looks for new ones,
 # and no deadline, which a busy machine would miss.
 settings.register_profile("steady", derandomize=True, deadline=None)

@@ -124,7 +124,9 @@ def test_a_quiet_stream_says_that_it_is_there(own: httpx.Client, monkeypatch: py
     import asyncio
 
     from fantascope.serve.hub import Event
+    from fantascope.serve.limits import Streams
     from fantascope.serve.own import jobs
+    from fantascope.serve.people import Caller
 
     monkeypatch.setattr(jobs, "ALIVE", 0.05)
 
@@ -137,7 +139,7 @@ def test_a_quiet_stream_says_that_it_is_there(own: httpx.Client, monkeypatch: py
                 return None
 
     class Server:
-        desk = Desk
+        desk, streams = Desk, Streams(1)
 
         @staticmethod
         async def events(*_: object) -> Any:
@@ -148,13 +150,16 @@ def test_a_quiet_stream_says_that_it_is_there(own: httpx.Client, monkeypatch: py
     class Job:
         id, ended = "x", False
 
+    caller = Caller("ann", "free")
+
     async def collect() -> list[str]:
-        return [text async for text in jobs._stream(None, Server, None, Job, 0, False)]  # type: ignore[arg-type]
+        return [text async for text in jobs._stream(None, Server, caller, Job, 0, False)]  # type: ignore[arg-type]
 
     told = asyncio.run(collect())
     assert told[0].startswith("id: abcd-1\nevent: started\n")
     assert ": still here\n\n" in told
     assert told[-1].startswith("id: abcd-2\nevent: step\n")
+    Server.streams.check("ann")
 
 
 def test_the_queue_is_the_operators(other: httpx.Client) -> None:
