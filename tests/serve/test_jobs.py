@@ -184,7 +184,7 @@ def test_killed_in_the_middle_a_job_ends_as_if_nothing_had_been(fresh: Any) -> N
 @pytest.mark.slow
 def test_stopping_lets_short_work_end_and_long_work_go_on_later(fresh: Any) -> None:
     with fresh.client() as client:
-        job = submit(client, SLOW | {"n": 64})["id"]
+        job = submit(client, SLOW | {"n": 24})["id"]
         until(lambda: client.get(f"/v1/fantascope/jobs/{job}").json()["artifacts"])
     fresh.options = (*fresh.options, "--grace", "1")
     since = time.monotonic()
