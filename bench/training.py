@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from fantascope.train.fit import FitConfig, _optimiser
-from fantascope.train.parts import denoiser, quicken
+from fantascope.train.parts import autocast, denoiser, quicken
 
 Step = Callable[[], None]
 
@@ -41,7 +41,7 @@ def stepper(kind: str, batch: int) -> Step:
     text, times, wanted = torch.randn(batch, 32, 384), torch.randint(0, 1000, (batch,)), torch.randn_like(latent)
 
     def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=kind != "fp32"):
+        with autocast() if ours else torch.autocast("cpu", torch.bfloat16, enabled=kind != "fp32"):
             guess = model(latent, times, text).sample
         loss = nn.functional.mse_loss(guess.float(), wanted)
         optimiser.zero_grad(set_to_none=True)

@@ -188,19 +188,16 @@ class Lexicon:
             return "website"
         by = _BY.fullmatch(" ".join(phrase.split()))
         if by:
-            lit = self._known.get(by[1].lower()) == "lighting"
-            return "style" if _style_of(low, self) else "lighting" if lit else "" if _NOBODY.match(by[1]) else "artist"
+            name = by[1].lower()
+            if self._known.get(name.removeprefix("the ")) in ("style", "medium"):
+                return "style"
+            lit = self._known.get(name) == "lighting"
+            return "lighting" if lit else "" if _NOBODY.match(by[1]) else "artist"
         last = bare.split()[-1] if bare else ""
         ends = next((part for part in JUDGED if last in self.parts[part].ends), "")
         if ends and (_JOINING & set(bare.split()) or len(bare.split()) > 4):
             return ""
         return ends or ("colour" if COLOUR.fullmatch(bare) and bare not in ("gold", "silver", "orange") else "")
-
-
-def _style_of(low: str, lexicon: Lexicon) -> bool:
-    """Whether `in the style of X` names a style and not a person."""
-    match = _BY.fullmatch(low)
-    return match is not None and lexicon._known.get(re.sub(r"^the ", "", match[1])) in ("style", "medium")
 
 
 @lru_cache(maxsize=8)

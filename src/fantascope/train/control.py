@@ -198,7 +198,7 @@ def controlled(
     given: Tensor,
     scale: float = 1.0,
 ) -> Tensor:
-    """What the UNet says under a map, (B, C, h, w) float32, computed under bfloat16 autocast; `given` is as
+    """What the UNet says under a map, (B, C, h, w) float32, computed under `autocast`; `given` is as
     `conditioning` returns it."""
     with autocast(x.device.type):
         noisy = x.contiguous(memory_format=torch.channels_last)

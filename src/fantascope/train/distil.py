@@ -173,7 +173,7 @@ def _marks(long: Levels, short: Levels) -> list[int]:
 
 
 def _network(model: UNet2DConditionModel, states: Tensor) -> Network:
-    """The UNet under bfloat16 autocast for these token states."""
+    """The UNet under `autocast` for these token states."""
 
     def run(x: Any, time: float) -> Any:
         return velocity(model, x, torch.full((len(x),), time), states)
@@ -182,7 +182,7 @@ def _network(model: UNet2DConditionModel, states: Tensor) -> Network:
 
 
 def velocity(model: UNet2DConditionModel, x: Tensor, times: Tensor, states: Tensor) -> Tensor:
-    """What a UNet says, in float32, computed under bfloat16 autocast."""
+    """What a UNet says, in float32, computed under `autocast`."""
     with autocast():
         said: Tensor = model(x.contiguous(memory_format=torch.channels_last), times, states).sample
     return said.float()

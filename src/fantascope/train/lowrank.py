@@ -76,7 +76,7 @@ def read_delta(model: nn.Module, path: Path) -> None:
         path: Of the file.
 
     Raises:
-        InvalidValue: It has other layers, or factors of another rank.
+        InvalidValue: It lacks the factors of a layer, or has them of another rank.
         BrokenModelFile, UnsafeModelFile, ModelNotFound: It cannot be read.
     """
     file = SafeFile.open(path)

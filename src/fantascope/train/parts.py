@@ -69,7 +69,7 @@ def denoiser(widths: tuple[int, ...] = (64, 128, 192), text: int = 384, channels
 
 
 def autocast(kind: str = "cpu") -> torch.autocast:
-    """bfloat16 autocast for a kind of device; on a CPU that is slow in bfloat16 it changes nothing."""
+    """bfloat16 autocast for a kind of device; on a CPU that is slow in bfloat16 it is float32."""
     return torch.autocast(kind, torch.bfloat16, enabled=quick_in_bfloat16(kind))
 
 
@@ -96,7 +96,7 @@ def place(model: nn.Module, device: torch.device, compiled: bool = False) -> Non
 
 
 def quicken(model: nn.Module) -> None:
-    """Prepare a network for bfloat16 autocast on a CPU: channels last, with group norms and attention in float32.
+    """Prepare a network for `autocast` on a CPU: channels last, with group norms and attention in float32.
 
     Under autocast the backward pass of scaled-dot-product attention is about four times slower in bfloat16 than in
     float32 on CPUs without matrix tiles, and group norms are slow as well. Changes `forward` only, not the weights.
